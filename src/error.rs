@@ -94,6 +94,14 @@ impl Error {
         Self::new(ErrorKind::Request, message)
     }
 
+    /// Creates the error of a body whose hash is not the signed one.
+    pub(crate) fn payload_mismatch() -> Self {
+        Self::new(
+            ErrorKind::PayloadMismatch,
+            "the request's body is not the one that was signed",
+        )
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into().into());
         self

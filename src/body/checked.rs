@@ -103,7 +103,7 @@ impl PayloadCheck {
             self.state = CheckState::Verified;
             return Ok(());
         }
-        Err(payload_mismatch())
+        Err(Error::payload_mismatch())
     }
 
     fn fail(&mut self) {
@@ -166,12 +166,4 @@ where
         }
         hint
     }
-}
-
-/// Error of a body whose hash is not the signed one.
-pub(crate) fn payload_mismatch() -> Error {
-    Error::new(
-        ErrorKind::PayloadMismatch,
-        "the request's body is not the one that was signed",
-    )
 }

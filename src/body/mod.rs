@@ -23,7 +23,6 @@ mod verified;
 pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
-    checked::payload_mismatch,
     collect::{Collect, Collected, declared_len},
     failure::BodyFailure,
     frames::{Frames, into_bytes},

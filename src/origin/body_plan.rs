@@ -61,10 +61,7 @@ impl Comparison {
         };
         let is_empty = hash.ct_eq(&PayloadHash::EMPTY);
         if length.is_some_and(|bytes| (bytes == 0) != is_empty) {
-            return Err(Error::new(
-                ErrorKind::PayloadMismatch,
-                "the request's body is not the one that was signed",
-            ));
+            return Err(Error::payload_mismatch());
         }
         let is_compared = self.is_verified && length.is_some() && !is_empty;
         Ok((!is_compared).then_some(hash))

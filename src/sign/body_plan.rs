@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
-    body::{Collect, Collected, SignedBody, SourceBody, declared_len, payload_mismatch},
+    body::{Collect, Collected, SignedBody, SourceBody, declared_len},
     error::{BoxError, Error, ErrorKind},
     origin::{BodyPlan, ClientFraming, Comparison, LargeBody, Sending, Spool},
     sigv4::{ChunkSize, Payload, PayloadHash, aws_chunk::Framing, client_chunks::ClientChecksum},
@@ -68,7 +68,7 @@ impl AfterCollect {
         if let (Some(declared), Payload::Hash(hash)) = (self.declared, payload)
             && !declared.ct_eq(&hash)
         {
-            return Err(payload_mismatch());
+            return Err(Error::payload_mismatch());
         }
         if let Some(checksum) = self.checksum {
             checksum.append_to(headers)?;
@@ -265,5 +265,5 @@ fn length_required(_: u64, _: u64) -> Error {
 }
 
 fn not_empty(_: u64, _: u64) -> Error {
-    payload_mismatch()
+    Error::payload_mismatch()
 }
