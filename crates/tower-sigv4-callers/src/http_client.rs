@@ -1,0 +1,81 @@
+//! Requests to identity providers.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+
+/// Error of an HTTP client.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Sends requests to an identity provider.
+///
+/// Any tower service that sends HTTP requests is a client. It must not follow redirects: a provider that redirects is
+/// an error.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower_sigv4_callers::{BoxError, HttpClient};
+///
+/// let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+///     Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"{}"))))
+/// });
+/// let client = HttpClient::new(service);
+/// assert_eq!(format!("{client:?}"), "HttpClient");
+/// ```
+#[derive(Clone)]
+pub struct HttpClient {
+    service: BoxCloneSyncService<Request<Full<Bytes>>, Response<BoxBody>, BoxError>,
+}
+
+impl HttpClient {
+    /// Creates a client that sends its requests with `service`.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let boxed = service
+            .map_response(|response| response.map(|body| body.map_err(Into::into).boxed_unsync()))
+            .map_err(Into::into);
+        Self {
+            service: BoxCloneSyncService::new(boxed),
+        }
+    }
+
+    /// Sends a request, and returns status and body of its response.
+    ///
+    /// # Errors
+    ///
+    /// The client's own error, a body that exceeds `limit` bytes, or `timeout`, which covers the body too.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<(StatusCode, Bytes), BoxError> {
+        let exchange = async {
+            let response = self.service.clone().oneshot(request).await?;
+            let (head, body) = response.into_parts();
+            let collected = Limited::new(body, limit).collect().await?;
+            Ok((head.status, collected.to_bytes()))
+        };
+        tokio::time::timeout(timeout, exchange).await?
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpClient")
+    }
+}
