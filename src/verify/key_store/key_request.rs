@@ -9,7 +9,7 @@ pub(in crate::verify) const MAX_SESSION_TOKEN: usize = 8 * 1024;
 ///
 /// Nothing is proven yet: anyone can send any ID and any token. The token has at most 8 KiB.
 ///
-/// A [`Verifier`](super::Verifier) creates it; [`KeyRequest::new`] is for tests of a [`KeyStore`](super::KeyStore).
+/// A [`Verifier`](crate::verify::Verifier) creates it; [`KeyRequest::new`] is for tests of a [`KeyStore`](super::KeyStore).
 ///
 /// ```
 /// use tower_sigv4::verify::KeyRequest;
