@@ -1,4 +1,4 @@
-//! Where the keys of an issuer come from.
+//! Sources of the keys of an issuer.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
