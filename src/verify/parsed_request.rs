@@ -1,4 +1,8 @@
-use std::{borrow::Cow, fmt, time::SystemTime};
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use aws_credential_types::Credentials;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -156,6 +160,14 @@ impl<'a> ParsedRequest<'a> {
         )
         .with_presigned(self.authorization.presigned.is_some())
         .with_received_token(self.session_token)
+    }
+
+    /// Returns the expiry of a presigned URL, or `None` if the signature is in a header.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let presigned = self.authorization.presigned.as_ref()?;
+        let lifetime = Duration::from_secs(presigned.expires);
+        Some(self.time.system_time() + lifetime)
     }
 
     /// Returns the scope that the signing key is derived for.
