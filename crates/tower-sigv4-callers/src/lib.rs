@@ -2,6 +2,7 @@
 
 mod error;
 mod http_client;
+pub mod iam;
 pub mod jwt;
 mod response_body;
 
@@ -10,3 +11,5 @@ pub use self::{
     http_client::{BoxError, HttpClient},
     response_body::ResponseBody,
 };
+
+pub(crate) use self::jwt::secure_url;
