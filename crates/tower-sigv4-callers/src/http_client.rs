@@ -60,7 +60,7 @@ impl HttpClient {
     ///
     /// let settings = JwtSettings::new("https://login.example.com")?
     ///     .with_jwks(r#"{"keys": []}"#)?
-    ///     .with_audience("orders");
+    ///     .add_audience("orders");
     /// assert!(JwtVerifier::new(HttpClient::disabled(), [settings]).is_ok());
     /// # Ok::<(), tower_sigv4_callers::Error>(())
     /// ```

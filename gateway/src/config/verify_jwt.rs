@@ -49,10 +49,10 @@ impl JwtSection {
             ));
         }
         for audience in self.audience.iter().flat_map(OneOrMany::as_slice) {
-            settings = settings.with_audience(audience.get_ref());
+            settings = settings.add_audience(audience.get_ref());
         }
         for client in self.client_id.iter().flat_map(OneOrMany::as_slice) {
-            settings = settings.with_client_id(client.get_ref());
+            settings = settings.add_client_id(client.get_ref());
         }
         settings = match (&self.jwks_url, &self.discovery) {
             (Some(_), Some(discovery)) => {
@@ -70,7 +70,7 @@ impl JwtSection {
             settings = settings.with_token_types(types.iter().map(String::as_str));
         }
         for (name, value) in &self.required_claims {
-            settings = settings.with_required_claim(name, value.clone());
+            settings = settings.add_required_claim(name, value.clone());
         }
         if let Some(skew) = &self.clock_skew {
             settings = settings

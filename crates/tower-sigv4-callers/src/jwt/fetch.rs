@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     jwks::Jwks,
-    settings::{KeySource, is_loopback, secure_url},
+    key_source::{KeySource, is_loopback, secure_url},
     strict_json,
 };
 use crate::{BoxError, HttpClient};

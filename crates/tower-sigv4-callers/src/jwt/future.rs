@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use super::{
     Rejection, RejectionKind, VerifiedToken,
-    layer::LayerConfig,
-    verifier::{Verification, VerificationFuture},
+    layer_config::LayerConfig,
+    pending_token::{Verification, VerificationFuture},
 };
 use crate::ResponseBody;
 

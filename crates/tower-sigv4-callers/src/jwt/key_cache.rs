@@ -11,7 +11,8 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 use super::{
     fetch::{FetchError, KeyFetcher},
     jwks::Jwks,
-    settings::{FetchSettings, JwtSettings, KeySource},
+    key_source::KeySource,
+    settings::{FetchSettings, JwtSettings},
 };
 use crate::HttpClient;
 

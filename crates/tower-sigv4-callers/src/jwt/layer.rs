@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{JwtVerifier, service::VerifyJwt};
+use super::{JwtVerifier, VerifyJwt, layer_config::LayerConfig};
 
 /// Layer that applies [`VerifyJwt`]: rejects requests without a valid token.
 ///
@@ -18,7 +18,7 @@ use super::{JwtVerifier, service::VerifyJwt};
 ///     jwt::{JwtLayer, JwtSettings, JwtVerifier, RejectionKind, VerifiedToken},
 /// };
 ///
-/// let settings = JwtSettings::new("https://login.example.com")?.with_audience("orders");
+/// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
 /// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?;
 /// let server = ServiceBuilder::new()
 ///     .layer(JwtLayer::new(verifier))
@@ -40,13 +40,6 @@ use super::{JwtVerifier, service::VerifyJwt};
 #[must_use]
 pub struct JwtLayer {
     config: Arc<LayerConfig>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct LayerConfig {
-    pub(super) verifier: JwtVerifier,
-    pub(super) forwards_token: bool,
-    pub(super) allows_anonymous: bool,
 }
 
 impl JwtLayer {

@@ -10,9 +10,9 @@
 //!
 //! - signed with an asymmetric [`Algorithm`] and with a key of its issuer that is meant for it;
 //! - of an accepted [type](JwtSettings::with_token_types);
-//! - for one of the [audiences](JwtSettings::with_audience) or [clients](JwtSettings::with_client_id);
+//! - for one of the [audiences](JwtSettings::add_audience) or [clients](JwtSettings::add_client_id);
 //! - not expired (`exp` is required), and not from the future (`nbf` and `iat`);
-//! - with a subject (`sub`), and with the [required claims](JwtSettings::with_required_claim).
+//! - with a subject (`sub`), and with the [required claims](JwtSettings::add_required_claim).
 //!
 //! Keys in the token's header (`jwk`, `jku`, `x5c`, `x5u`) are ignored. Tokens with `crit`, with repeated members, with
 //! padding, or with another encoding of the same bytes are rejected (RFC 8725).
@@ -43,7 +43,10 @@ mod fetch;
 mod future;
 mod jwks;
 mod key_cache;
+mod key_source;
 mod layer;
+mod layer_config;
+mod pending_token;
 mod rejection;
 mod service;
 mod settings;

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{future::ResponseFuture, layer::LayerConfig};
+use super::{ResponseFuture, layer_config::LayerConfig};
 use crate::ResponseBody;
 
 /// Middleware that rejects requests without a valid token.

@@ -1,9 +1,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderName, Uri, header::AUTHORIZATION, uri::Scheme};
+use http::{HeaderName, header::AUTHORIZATION};
 use serde_json::Value;
 
-use super::{Algorithm, jwks::Jwks};
+use super::{
+    Algorithm,
+    jwks::Jwks,
+    key_source::{KeySource, secure_url},
+};
 use crate::Error;
 
 /// Requirements for the tokens of one issuer, and the source of its keys.
@@ -15,14 +19,14 @@ use crate::Error;
 ///
 /// let issuer = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_EXAMPLE";
 /// let settings = JwtSettings::new(issuer)?
-///     .with_audience("5f3example") // the app client's id
-///     .with_required_claim("token_use", "id")
-///     .with_required_claim("email_verified", true);
+///     .add_audience("5f3example") // the app client's id
+///     .add_required_claim("token_use", "id")
+///     .add_required_claim("email_verified", true);
 /// assert_eq!(settings.issuer(), issuer);
 /// # Ok::<(), tower_sigv4_callers::Error>(())
 /// ```
 ///
-/// Its access tokens have a `client_id` in place of `aud`: see [`with_client_id`](Self::with_client_id).
+/// Its access tokens have a `client_id` in place of `aud`: see [`add_client_id`](Self::add_client_id).
 #[derive(Clone)]
 #[must_use]
 pub struct JwtSettings {
@@ -37,15 +41,6 @@ pub struct JwtSettings {
     pub(super) header: HeaderName,
     pub(super) max_token_size: usize,
     pub(super) fetch: FetchSettings,
-}
-
-/// Source of the keys of an issuer.
-#[derive(Clone)]
-pub(super) enum KeySource {
-    /// URL of the OpenID Connect discovery document.
-    Discovery(Uri),
-    JwksUrl(Uri),
-    Fixed(Arc<Jwks>),
 }
 
 /// Limits for requests to a provider.
@@ -78,16 +73,12 @@ impl JwtSettings {
                 "the issuer {name:?} is not a URL; copy it from the provider's discovery document"
             )));
         }
+        secure_url(&name, "issuer")?;
         let base = name.strip_suffix('/').unwrap_or(&name);
         let discovery = secure_url(
             &format!("{base}/.well-known/openid-configuration"),
             "issuer",
-        )
-        .map_err(|_| {
-            secure_url(&name, "issuer")
-                .err()
-                .unwrap_or_else(|| not_secure(&name, "issuer"))
-        })?;
+        )?;
         if discovery.query().is_some() || name.contains('#') {
             return Err(Error::new(format!(
                 "the issuer {name:?} has a query or a fragment; remove it"
@@ -118,16 +109,16 @@ impl JwtSettings {
         &self.issuer
     }
 
-    /// Accepts tokens for this audience; may be repeated.
+    /// Adds an audience whose tokens are accepted.
     ///
     /// A token with an `aud` must name one of the audiences (RFC 7519, section 4.1.3). A verifier requires an audience
     /// or a client id: otherwise it would accept tokens that the provider issued for other applications.
-    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+    pub fn add_audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Accepts tokens without `aud` whose `client_id` is this; may be repeated.
+    /// Adds a client whose tokens are accepted: tokens without `aud` and with this `client_id`.
     ///
     /// Access tokens of Cognito are such. Require `token_use` too:
     ///
@@ -135,12 +126,12 @@ impl JwtSettings {
     /// use tower_sigv4_callers::jwt::JwtSettings;
     ///
     /// let settings = JwtSettings::new("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_EXAMPLE")?
-    ///     .with_client_id("5f3example")
-    ///     .with_required_claim("token_use", "access");
+    ///     .add_client_id("5f3example")
+    ///     .add_required_claim("token_use", "access");
     /// assert!(format!("{settings:?}").contains("5f3example"));
     /// # Ok::<(), tower_sigv4_callers::Error>(())
     /// ```
-    pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
+    pub fn add_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_ids.push(client_id.into());
         self
     }
@@ -195,10 +186,10 @@ impl JwtSettings {
         self
     }
 
-    /// Requires a claim to have this value; may be repeated.
+    /// Adds a claim that must have this value.
     ///
     /// A claim that is an array must contain the value. Values of different types differ: `"true"` is not `true`.
-    pub fn with_required_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn add_required_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.required_claims.push((name.into(), value.into()));
         self
     }
@@ -250,65 +241,6 @@ impl JwtSettings {
     pub fn with_stale_if_error(mut self, duration: Duration) -> Self {
         self.fetch.stale_if_error = duration;
         self
-    }
-}
-
-/// Parses a URL whose response can be trusted: over TLS, or from this machine.
-pub(super) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
-    let parsed = url.parse::<Uri>().map_err(|_| not_a_url(url, name))?;
-    let authority = parsed.authority().ok_or_else(|| not_a_url(url, name))?;
-    if authority.as_str().contains('@') {
-        // The value may be a password.
-        return Err(Error::new(format!(
-            "the {name} contains a user name; remove it"
-        )));
-    }
-    let scheme = parsed.scheme();
-    if scheme == Some(&Scheme::HTTPS) || scheme == Some(&Scheme::HTTP) && is_loopback(&parsed) {
-        return Ok(parsed);
-    }
-    Err(not_secure(url, name))
-}
-
-pub(super) fn is_loopback(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-}
-
-fn not_a_url(url: &str, name: &str) -> Error {
-    Error::new(format!(
-        "the {name} {url:?} is not a URL; use one that begins with https://"
-    ))
-}
-
-fn not_secure(url: &str, name: &str) -> Error {
-    Error::new(format!(
-        "the {name} {url:?} is not secure; use https (http is accepted for loopback hosts alone)"
-    ))
-}
-
-/// Fixed keys are not compared: they are never equal.
-impl PartialEq for KeySource {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Discovery(ours), Self::Discovery(theirs))
-            | (Self::JwksUrl(ours), Self::JwksUrl(theirs)) => ours == theirs,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Discovery(url) => f.debug_tuple("Discovery").field(url).finish(),
-            Self::JwksUrl(url) => f.debug_tuple("JwksUrl").field(url).finish(),
-            Self::Fixed(jwks) => f.debug_tuple("Fixed").field(jwks).finish(),
-        }
     }
 }
 

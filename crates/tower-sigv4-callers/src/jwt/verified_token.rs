@@ -72,7 +72,7 @@ impl VerifiedToken {
 
     /// Returns the token itself, for services that verify it too, such as `AssumeRoleWithWebIdentity`.
     ///
-    /// It is a secret: whoever has it is the caller.
+    /// It is a secret: anyone can use it as the caller.
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.token.raw

@@ -1,8 +1,6 @@
 use std::{
     error::Error as StdError,
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,11 +8,9 @@ use std::{
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 
 use super::{
-    JwtSettings, Rejection, RejectionKind as Kind, VerifiedToken,
-    claims::{self, CheckedClaims},
-    fetch::FetchError,
-    jwks::{Jwks, KeyError},
+    JwtSettings, Rejection, RejectionKind as Kind, VerifiedToken, claims,
     key_cache::KeyCache,
+    pending_token::{Issuer, PendingToken, Verification, unavailable},
     token::ParsedToken,
 };
 use crate::{Error, HttpClient};
@@ -30,7 +26,7 @@ use crate::{Error, HttpClient};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), tower_sigv4_callers::BoxError> {
-/// let settings = JwtSettings::new("https://login.example.com")?.with_audience("orders");
+/// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
 /// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?;
 /// let (head, ()) = Request::get("/orders").body(())?.into_parts();
 /// let rejection = verifier.verify(&head).await.unwrap_err();
@@ -51,21 +47,6 @@ struct Shared {
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     challenge: Option<Arc<str>>,
 }
-
-struct Issuer {
-    settings: JwtSettings,
-    keys: Arc<KeyCache>,
-}
-
-/// Verification in progress.
-pub(super) enum Verification {
-    Ready(Result<VerifiedToken, Rejection>),
-    /// Waits for keys.
-    Waiting(VerificationFuture),
-}
-
-pub(super) type VerificationFuture =
-    Pin<Box<dyn Future<Output = Result<VerifiedToken, Rejection>> + Send>>;
 
 /// State of the keys of an issuer, for readiness checks and metrics.
 #[derive(Debug, Clone)]
@@ -210,7 +191,7 @@ impl JwtVerifier {
 
 impl Shared {
     /// Checks everything that needs no key.
-    fn check(&self, headers: &HeaderMap) -> Result<Pending, Rejection> {
+    fn check(&self, headers: &HeaderMap) -> Result<PendingToken, Rejection> {
         let (raw, header) = self.find_token(headers)?;
         let largest = self
             .issuers
@@ -233,7 +214,7 @@ impl Shared {
         if raw.len() > issuer.settings.max_token_size {
             return Err(too_large());
         }
-        Ok(Pending {
+        Ok(PendingToken {
             checked: claims::check(&issuer.settings, &token, (self.clock)())?,
             issuer: issuer.clone(),
             token,
@@ -270,70 +251,6 @@ impl Shared {
     }
 }
 
-/// A token that lacks only the verification of its signature.
-struct Pending {
-    issuer: Arc<Issuer>,
-    token: ParsedToken,
-    checked: CheckedClaims,
-    challenge: Option<Arc<str>>,
-}
-
-impl Pending {
-    fn verify(self) -> Verification {
-        let keys = &self.issuer.keys;
-        let Some(jwks) = keys.current() else {
-            return Verification::Waiting(Box::pin(async move {
-                let loaded = self.issuer.keys.load().await;
-                self.verify_with(loaded)
-            }));
-        };
-        let result = self.verify_signature(&jwks);
-        if result == Err(KeyError::UnknownKey) && keys.can_reload() {
-            return Verification::Waiting(Box::pin(async move {
-                let loaded = self.issuer.keys.reload().await;
-                self.verify_with(loaded)
-            }));
-        }
-        Verification::Ready(self.finish(result))
-    }
-
-    fn verify_with(
-        self,
-        loaded: Result<Arc<Jwks>, Arc<FetchError>>,
-    ) -> Result<VerifiedToken, Rejection> {
-        let jwks = loaded.map_err(unavailable)?;
-        let result = self.verify_signature(&jwks);
-        self.finish(result)
-    }
-
-    fn verify_signature(&self, jwks: &Jwks) -> Result<(), KeyError> {
-        let token = &self.token;
-        let key_id = token.key_id.as_deref();
-        jwks.verify(key_id, token.algorithm, token.signed(), &token.signature)
-    }
-
-    fn finish(self, result: Result<(), KeyError>) -> Result<VerifiedToken, Rejection> {
-        let rejection = match result {
-            Ok(()) => {
-                let issuer = self.issuer.settings.issuer.clone();
-                return Ok(VerifiedToken::new(issuer, self.checked, self.token));
-            }
-            Err(KeyError::UnknownKey) => match self.issuer.keys.last_error() {
-                // The provider may have such a key.
-                Some(error) => unavailable(error),
-                None => Kind::UnknownKey.rejection("the issuer of the token has no such key"),
-            },
-            Err(KeyError::MissingKeyId) => {
-                Kind::Malformed.rejection("the token has no kid, and its issuer has several keys")
-            }
-            Err(KeyError::InvalidSignature) => {
-                Kind::InvalidSignature.rejection("the signature of the token does not match")
-            }
-        };
-        Err(rejection.with_challenge(self.challenge))
-    }
-}
-
 fn check_settings(settings: &JwtSettings) -> Result<(), Error> {
     let issuer = &settings.issuer;
     if settings.audiences.is_empty() && settings.client_ids.is_empty() {
@@ -356,12 +273,6 @@ fn check_settings(settings: &JwtSettings) -> Result<(), Error> {
 
 fn too_large() -> Rejection {
     Kind::TooLarge.rejection("the token is too large")
-}
-
-fn unavailable(error: Arc<FetchError>) -> Rejection {
-    Kind::KeysUnavailable
-        .rejection("the keys of the token's issuer are not available; try again later")
-        .with_source(error)
 }
 
 fn error_chain(error: &dyn StdError) -> String {
