@@ -24,6 +24,7 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod header_edits;
 mod headers;
 mod identity;
 mod init;
