@@ -35,6 +35,7 @@ mod open_files;
 mod reload;
 mod request_id;
 mod request_record;
+mod request_route;
 mod request_validation;
 mod response;
 mod routes;

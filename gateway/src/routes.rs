@@ -31,9 +31,9 @@ use crate::{
     headers, log,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
+    request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
-    upstream::UpstreamSettings,
 };
 
 /// The routes, in the order of the rules.
@@ -49,8 +49,7 @@ pub(crate) struct Routes {
 }
 
 struct RoutedService {
-    upstream: UpstreamSettings,
-    meter: Arc<Meter>,
+    route: Arc<RequestRoute>,
     /// Format of errors for clients that show none.
     error_format: ErrorFormat,
     service: RouteService,
@@ -61,7 +60,7 @@ impl Routes {
         let verification = config.verification.clone();
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
-        let routes = config.routes.iter().map(|route| {
+        let routes = config.routes.iter().enumerate().map(|(position, route)| {
             let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
             let cache_layer = route
                 .cache
@@ -69,8 +68,11 @@ impl Routes {
                 .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
             let service = route_service(route, verification.clone(), cache_layer, signing);
             RoutedService {
-                upstream: route.upstream,
-                meter,
+                route: Arc::new(RequestRoute {
+                    position,
+                    upstream: route.upstream,
+                    meter,
+                }),
                 error_format: route.error_format,
                 service,
             }
@@ -113,10 +115,9 @@ impl Routes {
             }
         };
         let (meter, format, service) = match position.map(|index| &self.routes[index]) {
-            Ok(route) => {
-                head.extensions.insert(route.upstream);
-                head.extensions.insert(route.meter.clone());
-                (&route.meter, route.error_format, &route.service)
+            Ok(routed) => {
+                routed.route.clone().attach(&mut head.extensions);
+                (&routed.route.meter, routed.error_format, &routed.service)
             }
             Err(_) => (&self.unrouted, self.unrouted_format, &self.no_route),
         };
