@@ -14,10 +14,6 @@ import { bundle, launch } from "./chromium.mjs";
 const [python, program] = process.argv.slice(2);
 const PAGE = "www.example.localhost";
 const GATEWAY = "api.example.localhost";
-const SERVER_ID = "api.example.com";
-const BINDING = "x-sigv4-server-id";
-const STS = "sts.us-east-1.amazonaws.com";
-const CALLER_URL = "x-sigv4-caller-url";
 let passed = 0;
 const check = (got, wanted, name) => (assert.deepEqual(got, wanted, `${name}: ${JSON.stringify(got)}`), passed++);
 
@@ -40,29 +36,18 @@ const route = (path, page, more) => `
   ${more}
   [route.cors]
   origins = ["${page}"]
-  headers = ["authorization", "${CALLER_URL}"]
+  headers = ["authorization"]
   expose = ["www-authenticate", "x-amzn-errortype", "x-request-id"]
 `;
 
-const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey }, page) => `
+const config = ({ cognito, issuer, client, identityPool, api }, page) => `
   [server]
   listen = "127.0.0.1:0"
-  [log]
-  access = true
   [[identity]]
   name = "users"
   source = "cognito-identity-pool"
   identity_pool_id = "${identityPool}"
   cognito_endpoint = "${cognito}"
-  [[identity]]
-  name = "gateway"
-  source = "static"
-  access_key_id = "${gatewayKey[0]}"
-  secret_access_key = "${gatewayKey[1]}"
-  [verify]
-  [verify.iam]
-  server_id = "${SERVER_ID}"
-  sts_endpoint = "${sts}"
   [[verify.jwt]]
   issuer = "${issuer}"
   audience = "${client}"
@@ -73,15 +58,7 @@ const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey },
   service = "execute-api"
   region = "us-east-1"
   ${route("/orders", page, 'identity = "users"')}
-  ${route("/by-iam", page, 'identity = "gateway"')}
 `;
-
-/** Waits until the log has a line with the text. */
-async function logged(log, text) {
-  const isLogged = () => log.some((line) => line.includes(text));
-  for (let tries = 0; !isLogged() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 50));
-  return isLogged();
-}
 
 const folder = mkdtempSync(join(tmpdir(), "users-"));
 const started = [];
@@ -139,35 +116,9 @@ try {
     }
     check(counted.preflights > before, true, "a preflight asks for the header authorization");
 
-    // By the user's own signature, which STS verifies once.
-    const presigned = async ([servers, token, host, headers]) =>
-      window.presigned(await window.keys(servers, token), host, headers);
-    const callerUrl = await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: SERVER_ID }]);
-    for (let count = 0; count < 2; count++) {
-      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: callerUrl }]);
-      check(response.status, 200, `${user}, by STS: ${response.text ?? response.error}`);
-      check(JSON.parse(response.text).access_key_id, servers.gatewayKey[0], "the gateway signs with its own key");
-    }
-    const arn = `assumed-role/web-users/${user}`;
-    check(await logged(gateway.log, arn), true, `the gateway knows ${arn}`);
-    for (const [name, changed] of Object.entries({
-      "for another server": await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: "another" }]),
-      "for no server": await tab.evaluate(presigned, [servers, tokens[user], STS, {}]),
-      "for another host": callerUrl.replace(STS, "sts.example.com"),
-      "of another action": callerUrl.replace("GetCallerIdentity", "GetSessionToken"),
-    })) {
-      const before = await counts();
-      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: changed }]);
-      check([400, 401, 403].includes(response.status), true, `${name}: ${JSON.stringify(response)}`);
-      check(await counts(), before, `${name}: nothing is sent`);
-    }
-    const forged = callerUrl.replace(/Signature=./, (found) => (found.endsWith("0") ? "Signature=1" : "Signature=0"));
-    const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: forged }]);
-    check([401, 403].includes(response.status), true, `forged: ${JSON.stringify(response)}`);
   }
   check(ids.alice === ids.bob, false, "each user has its own keys");
   const afterUsers = await counts();
-  check(afterUsers.GetCallerIdentity, 4, "STS is asked once for each URL");
 
   const { page: tab } = await open(page);
   const made = async (body) => {
