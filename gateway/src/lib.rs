@@ -14,7 +14,9 @@
 )]
 
 mod admin;
+mod authentication;
 mod build;
+mod caller;
 mod cli;
 mod config;
 mod connection;
@@ -25,6 +27,7 @@ mod gateway;
 mod headers;
 mod identity;
 mod init;
+mod issuer_client;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod listener;
