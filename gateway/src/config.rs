@@ -19,6 +19,7 @@ mod server;
 mod value;
 mod verify;
 mod verify_jwt;
+mod verify_keys_endpoint;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
+    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{

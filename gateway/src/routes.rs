@@ -77,7 +77,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: authenticated(verification, signing.clone()),
+            no_route: authenticated(verification, signing.clone(), signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -151,7 +151,7 @@ fn route_service(
         let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
-    service = authenticated(verification, service);
+    service = authenticated(verification, service.clone(), service);
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
