@@ -20,6 +20,7 @@ use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
+    caller_keys::KeysEndpoint,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
         VerifySection,
@@ -94,6 +95,7 @@ impl ActiveConfig {
         let mut used_origins = BTreeMap::new();
         let mut used_identities = BTreeMap::new();
         let trusted_proxies = file.cache.trusted_proxies()?.into();
+        let accepts_tokens = file.issuers().next().is_some();
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
@@ -101,7 +103,13 @@ impl ActiveConfig {
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);
-            routes.push(Route::build(section, origin, &identity, &trusted_proxies)?);
+            routes.push(Route::build(
+                section,
+                origin,
+                &identity,
+                &trusted_proxies,
+                accepts_tokens,
+            )?);
             if origin.signs() {
                 used_identities.insert(identity.name().to_owned(), identity.into_identity());
             }
@@ -166,15 +174,33 @@ impl ActiveConfig {
         })
     }
 
+    /// Returns the endpoint of callers' keys, if the configuration has one.
+    pub(crate) fn keys_endpoint(&self) -> Option<Arc<KeysEndpoint>> {
+        self.verification.as_ref()?.keys_endpoint()
+    }
+
+    /// Returns the issuers whose keys could not be fetched, although old ones may serve.
+    fn degraded_issuers(&self) -> impl Iterator<Item = String> {
+        let issuers = self
+            .verification
+            .iter()
+            .flat_map(CallerVerification::issuers);
+        issuers.filter_map(|status| {
+            let error = status.last_error?;
+            Some(format!("issuer {:?}: {error}", status.issuer))
+        })
+    }
+
     /// Returns what does not work, although requests are signed and forwarded.
     pub(crate) fn degraded(&self) -> Vec<String> {
         let health = self.used_cache().map(|cache| cache.store().health());
-        match health {
+        let store = match health {
             Some(StoreHealth::Degraded(reason)) => {
-                vec![format!("requests bypass the cache: {reason}")]
+                Some(format!("requests bypass the cache: {reason}"))
             }
-            _ => Vec::new(),
-        }
+            _ => None,
+        };
+        store.into_iter().chain(self.degraded_issuers()).collect()
     }
 
     /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
@@ -186,7 +212,14 @@ impl ActiveConfig {
             self.cache = last.cache.clone();
         }
         if let Some(verification) = &last.verification {
-            self.verification = self.verification.map(|it| it.continuing(verification));
+            let endpoint = |config: &Self| {
+                let table = config.sections.get("verify")?.get("keys_endpoint");
+                table.cloned()
+            };
+            let same_endpoint = endpoint(&self) == endpoint(last);
+            self.verification = self
+                .verification
+                .map(|it| it.continuing(verification, same_endpoint));
         }
         if bodies {
             self.budget = last.budget.clone();
@@ -215,7 +248,7 @@ fn verification(
     }
     section.check()?;
     let layer = verify::layer(section, limit)?;
-    let signatures = layer.map(|it| it.with_body_budget(budget.clone()));
+    let signatures = layer.map(|(it, keys)| (it.with_body_budget(budget.clone()), keys));
     let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();
     Ok(Some(CallerVerification::new(

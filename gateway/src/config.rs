@@ -22,6 +22,7 @@ mod text;
 mod value;
 mod verify;
 mod verify_jwt;
+mod verify_keys_endpoint;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -49,6 +50,7 @@ pub(crate) use self::{
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
+    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{

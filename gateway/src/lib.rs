@@ -17,6 +17,7 @@ mod admin;
 mod authentication;
 mod build;
 mod caller;
+mod caller_keys;
 mod cli;
 mod config;
 mod connection;

@@ -89,7 +89,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: authenticated(verification, signing.clone()),
+            no_route: authenticated(verification, signing.clone(), signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -171,7 +171,7 @@ fn route_service(
             service.map_request(move |request| edited(request, |it| edits.apply_to_client(it))),
         );
     }
-    service = authenticated(verification, service);
+    service = authenticated(verification, service.clone(), service);
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
