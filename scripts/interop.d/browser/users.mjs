@@ -36,18 +36,30 @@ const route = (path, page, more) => `
   ${more}
   [route.cors]
   origins = ["${page}"]
-  headers = ["authorization"]
+  headers = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"]
   expose = ["www-authenticate", "x-amzn-errortype", "x-request-id"]
 `;
 
-const config = ({ cognito, issuer, client, identityPool, api }, page) => `
+const config = ({ cognito, issuer, client, identityPool, api, keys, gatewayKey }, page) => `
   [server]
   listen = "127.0.0.1:0"
+  [log]
+  access = true
   [[identity]]
   name = "users"
   source = "cognito-identity-pool"
   identity_pool_id = "${identityPool}"
   cognito_endpoint = "${cognito}"
+  [[identity]]
+  name = "gateway"
+  source = "static"
+  access_key_id = "${gatewayKey[0]}"
+  secret_access_key = "${gatewayKey[1]}"
+  [verify]
+  service = "execute-api"
+  region = "us-east-1"
+  [verify.keys_endpoint]
+  url = "${keys}"
   [[verify.jwt]]
   issuer = "${issuer}"
   audience = "${client}"
@@ -58,7 +70,15 @@ const config = ({ cognito, issuer, client, identityPool, api }, page) => `
   service = "execute-api"
   region = "us-east-1"
   ${route("/orders", page, 'identity = "users"')}
+  ${route("/signed", page, 'identity = "gateway"')}
 `;
+
+/** Waits until the log has a line with the text. */
+async function logged(log, text) {
+  const isLogged = () => log.some((line) => line.includes(text));
+  for (let tries = 0; !isLogged() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 50));
+  return isLogged();
+}
 
 const folder = mkdtempSync(join(tmpdir(), "users-"));
 const started = [];
@@ -115,6 +135,38 @@ try {
       check("x-request-id" in response.headers, true, "exposed");
     }
     check(counted.preflights > before, true, "a preflight asks for the header authorization");
+
+    // By the user's own signature, with keys that the page has got from the identity pool.
+    const keys = await tab.evaluate(([servers, token]) => window.keys(servers, token), [servers, tokens[user]]);
+    const sign = ([url, keys]) => window.sign(url, keys);
+    const signed = await tab.evaluate(sign, [`${url}/signed`, keys]);
+    for (let count = 0; count < 2; count++) {
+      const response = await tab.evaluate(call, [`${url}/signed`, signed]);
+      check(response.status, 200, `${user}, signed: ${response.text ?? response.error}`);
+      check(JSON.parse(response.text).access_key_id, servers.gatewayKey[0], "the gateway signs with its own key");
+    }
+    check(await logged(gateway.log, keys.accessKeyId), true, "the gateway's log has the user's key");
+    const changes = {
+      "another path": await tab.evaluate(sign, [`${url}/signed/other`, keys]),
+      "another secret": await tab.evaluate(sign, [`${url}/signed`, { ...keys, secretAccessKey: "secret" }]),
+      "another token": await tab.evaluate(sign, [`${url}/signed`, { ...keys, sessionToken: "token" }]),
+      "an unknown key": await tab.evaluate(sign, [`${url}/signed`, { ...keys, accessKeyId: "ASIAUNKNOWN" }]),
+      "the gateway's key": await tab.evaluate(sign, [
+        `${url}/signed`,
+        { accessKeyId: servers.gatewayKey[0], secretAccessKey: servers.gatewayKey[1] },
+      ]),
+    };
+    const reached = (await counts()).origin;
+    for (const [name, headers] of Object.entries(changes)) {
+      const response = await tab.evaluate(call, [`${url}/signed`, headers]);
+      check(response.status, 403, `${name}: ${JSON.stringify(response)}`);
+      check(typeof JSON.parse(response.text).message, "string", `${name}: the page reads the reason`);
+    }
+    check((await counts()).origin, reached, "rejected requests do not reach the origin");
+    // The signed route accepts tokens too, and the route of users no signature.
+    const withoutToken = await tab.evaluate(sign, [`${url}/orders`, keys]);
+    const response = await tab.evaluate(call, [`${url}/orders`, withoutToken]);
+    check(response.status, 403, `a signature in place of a token: ${JSON.stringify(response)}`);
 
   }
   check(ids.alice === ids.bob, false, "each user has its own keys");
