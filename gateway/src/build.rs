@@ -3,6 +3,7 @@
 mod bodies;
 mod cache;
 mod cache_key;
+mod headers;
 mod identity;
 mod origin;
 mod route;

@@ -8,6 +8,7 @@ mod body_settings;
 mod cache;
 mod credentials;
 mod error;
+mod headers;
 mod identity;
 mod list;
 mod log;
@@ -16,6 +17,8 @@ mod restart;
 mod route;
 mod scope;
 mod server;
+mod signature;
+mod text;
 mod value;
 mod verify;
 mod verify_jwt;
@@ -32,16 +35,18 @@ pub(crate) use self::{
     cache::{CacheSection, CacheStore, RedisServers},
     credentials::CredentialsSection,
     error::ConfigError,
+    headers::{ClientAuthorization, HeaderChanges},
     identity::{
         CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
         login_of,
     },
     log::Log,
-    origin::{OriginHost, OriginSection, Signing, TokenHeader},
+    origin::{OriginHost, OriginSection, Signing},
     restart::needs_restart,
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    signature::SignedSelection,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,

@@ -25,6 +25,7 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod header_edits;
 mod headers;
 mod identity;
 mod init;

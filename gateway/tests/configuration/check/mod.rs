@@ -2,6 +2,7 @@
 
 mod cache;
 mod callers;
+mod headers;
 mod mistakes;
 mod routing;
 mod server;
