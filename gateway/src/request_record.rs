@@ -13,7 +13,7 @@ use crate::{
     log::{AccessRecord, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
-    response::LoggedError,
+    response::{LoggedError, NotAllowed},
 };
 
 /// nginx's code for a client that closed its connection before the response.
@@ -71,11 +71,17 @@ impl RequestRecord {
                 "{code}: {error}"
             );
         }
-        let rejection = extensions.get::<Arc<Rejection>>().map(|rejection| {
+        let verification = extensions.get::<Arc<Rejection>>().map(|rejection| {
             let kind = kebab(rejection.kind());
             self.meter.record_rejection(&kind, rejection);
             kind
         });
+        let not_allowed = || {
+            extensions
+                .get::<NotAllowed>()
+                .map(|_| "not-allowed".to_owned())
+        };
+        let rejection = verification.or_else(not_allowed);
         let diagnosis = extensions.get::<Diagnosis>();
         self.summary = RequestSummary {
             code: code.as_u16(),

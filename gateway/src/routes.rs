@@ -27,6 +27,7 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
+    authorization::authorized,
     build::{ActiveConfig, CallerVerification, Route},
     headers, log,
     metrics::{Meter, Metrics},
@@ -59,6 +60,11 @@ struct RoutedService {
 impl Routes {
     pub(crate) fn new(config: &ActiveConfig, metrics: &Metrics, signing: &RouteService) -> Self {
         let verification = config.verification.clone();
+        let authorization = config.authorization.clone();
+        let authorize = |service: RouteService| match &authorization {
+            Some(rules) => authorized(rules.clone(), metrics.caller_limits.clone(), service),
+            None => service,
+        };
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().map(|route| {
@@ -67,7 +73,13 @@ impl Routes {
                 .cache
                 .as_ref()
                 .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
-            let service = route_service(route, verification.clone(), cache_layer, signing);
+            let service = route_service(
+                route,
+                verification.clone(),
+                &authorize,
+                cache_layer,
+                signing,
+            );
             RoutedService {
                 upstream: route.upstream,
                 meter,
@@ -78,7 +90,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: verified(verification, signing.clone()),
+            no_route: verified(verification, &authorize, signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -139,6 +151,7 @@ fn preflight_method(head: &Parts) -> Option<Method> {
 fn route_service(
     route: &Route,
     verification: Option<CallerVerification>,
+    authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
     signing: &RouteService,
 ) -> RouteService {
@@ -153,7 +166,7 @@ fn route_service(
         let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
-    service = verified(verification, service);
+    service = verified(verification, authorize, service);
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
@@ -203,8 +216,12 @@ where
     BoxCloneSyncService::new(service.map_err(Into::into))
 }
 
-/// Verifies the caller of the requests that need it.
-fn verified(settings: Option<CallerVerification>, inner: RouteService) -> RouteService {
+/// Verifies and authorizes the caller of the requests that need it.
+fn verified(
+    settings: Option<CallerVerification>,
+    authorize: &dyn Fn(RouteService) -> RouteService,
+    inner: RouteService,
+) -> RouteService {
     let Some(verification) = settings else {
         return inner;
     };
@@ -217,7 +234,7 @@ fn verified(settings: Option<CallerVerification>, inner: RouteService) -> RouteS
             log::record_caller(request.extensions());
             request.map(Body::new)
         })
-        .service(inner.clone());
+        .service(authorize(inner.clone()));
     let verifying = BoxCloneSyncService::new(layered);
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();

@@ -11,6 +11,7 @@
 //! | rate | 429 with `retry-after` |
 //! | maximum concurrency | 503 with `retry-after` |
 //! | verification | of the caller |
+//! | authorization | 403 unless a `[[caller]]` allows the request; then the limits of the caller |
 //! | cache | responds with stored responses, where RFC 9111 allows it |
 //! | retry | requests without a body, each attempt with its own signature |
 //! | signing | and recovery of clock and credentials, diagnosis of rejections |

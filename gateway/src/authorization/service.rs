@@ -1,0 +1,101 @@
+//! The layer between the verification of callers and the cache.
+
+use std::sync::Arc;
+
+use axum::{body::Body, response::Response};
+use http::Request;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prometheus::IntCounterVec;
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_sigv4::verify::Verified;
+
+use super::{
+    decision::{Decision, DeleteObjects},
+    matching::CallerFacts,
+    rules::Authorization,
+};
+use crate::{BoxError, service::RouteService};
+
+/// Maximum size of a DeleteObjects body, in bytes.
+const MAX_BODY_LEN: usize = 1024 * 1024;
+
+/// Passes on the requests that their verified callers may send.
+pub(crate) fn authorized(
+    authorization: Arc<Authorization>,
+    counters: IntCounterVec,
+    inner: RouteService,
+) -> RouteService {
+    let layer = Arc::new(AuthorizedService {
+        authorization,
+        counters,
+        inner,
+    });
+    BoxCloneSyncService::new(service_fn(move |request| layer.clone().call(request)))
+}
+
+struct AuthorizedService {
+    authorization: Arc<Authorization>,
+    /// Requests beyond a limit, by name of the section `[[caller]]` and by limit.
+    counters: IntCounterVec,
+    inner: RouteService,
+}
+
+impl AuthorizedService {
+    async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response, BoxError> {
+        let authorization = &self.authorization;
+        let (head, body) = request.into_parts();
+        let verified = head.extensions.get::<Verified>().cloned();
+        let Some((id, caller)) = verified.as_ref().map(facts) else {
+            return Err(authorization.denied("of an unknown kind", &head).into());
+        };
+        let decision = authorization.decide(caller, &head)?;
+        if decision == Decision::Denied {
+            return Err(authorization.denied(id, &head).into());
+        }
+        let mut admitted = Vec::new();
+        for section in authorization.matching(caller) {
+            admitted.push(section.limits.admit(id).inspect_err(|limited| {
+                self.counters
+                    .with_label_values(&[&*section.name, limited.name()])
+                    .inc();
+            })?);
+        }
+        let Decision::DependsOnBody(objects) = decision else {
+            return self
+                .inner
+                .clone()
+                .oneshot(Request::from_parts(head, body))
+                .await;
+        };
+        let _permit = authorization.bodies.acquire().await?;
+        match self.read_allowed(caller, &objects, body).await? {
+            Some(judged) => {
+                let judged_request = Request::from_parts(head, judged);
+                self.inner.clone().oneshot(judged_request).await
+            }
+            None => Err(authorization.denied(id, &head).into()),
+        }
+    }
+
+    /// Reads the body of DeleteObjects, and returns it if the caller may delete all objects.
+    async fn read_allowed(
+        &self,
+        caller: CallerFacts<'_>,
+        objects: &DeleteObjects,
+        body: Body,
+    ) -> Result<Option<Body>, BoxError> {
+        let bytes = match Limited::new(body, MAX_BODY_LEN).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_allowed = self.authorization.allows_body(caller, objects, &bytes);
+        Ok(is_allowed.then(|| Body::from(bytes)))
+    }
+}
+
+/// Returns the ID of a verified caller, and the facts that its verification has proven.
+fn facts(verified: &Verified) -> (&str, CallerFacts<'_>) {
+    let access_key_id = verified.access_key_id();
+    (access_key_id, CallerFacts::Key { access_key_id })
+}
