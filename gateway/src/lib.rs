@@ -14,8 +14,10 @@
 )]
 
 mod admin;
+mod authentication;
 mod authorization;
 mod build;
+mod caller;
 mod cli;
 mod config;
 mod connection;
@@ -26,6 +28,7 @@ mod gateway;
 mod headers;
 mod identity;
 mod init;
+mod issuer_client;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod listener;
@@ -36,6 +39,7 @@ mod open_files;
 mod reload;
 mod request_id;
 mod request_record;
+mod request_route;
 mod request_validation;
 mod response;
 mod routes;

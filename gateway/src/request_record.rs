@@ -8,6 +8,7 @@ use tower_sigv4::{
     doctor::Diagnosis,
     verify::{Rejection, RejectionKind},
 };
+use tower_sigv4_callers::jwt;
 
 use crate::{
     log::{AccessRecord, RequestSummary},
@@ -71,17 +72,19 @@ impl RequestRecord {
                 "{code}: {error}"
             );
         }
-        let verification = extensions.get::<Arc<Rejection>>().map(|rejection| {
+        let rejection = extensions.get::<Arc<Rejection>>().map(|rejection| {
             let kind = kebab(rejection.kind());
             self.meter.record_rejection(&kind, rejection);
             kind
         });
+        let of_token = extensions.get::<jwt::RejectionKind>();
+        let rejection = rejection.or_else(|| Some(of_token?.as_str().replace('_', "-")));
         let not_allowed = || {
             extensions
                 .get::<NotAllowed>()
                 .map(|_| "not-allowed".to_owned())
         };
-        let rejection = verification.or_else(not_allowed);
+        let rejection = rejection.or_else(not_allowed);
         let diagnosis = extensions.get::<Diagnosis>();
         self.summary = RequestSummary {
             code: code.as_u16(),

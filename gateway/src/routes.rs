@@ -17,24 +17,21 @@ use tower::{
     util::{BoxCloneSyncService, Oneshot},
 };
 use tower_sigv4::{
-    ErrorFormat,
-    body::{ResponseBody, VerifiedBody},
-    doctor::Diagnosis,
-    error_response::ErrorContext,
-    origin::OriginRules,
+    ErrorFormat, doctor::Diagnosis, error_response::ErrorContext, origin::OriginRules,
     retry::RetryPolicy,
 };
 
 use crate::{
     BoxError,
+    authentication::authenticated,
     authorization::authorized,
     build::{ActiveConfig, CallerVerification, Route},
-    headers, log,
+    headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
+    request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
-    upstream::UpstreamSettings,
 };
 
 /// The routes, in the order of the rules.
@@ -50,8 +47,7 @@ pub(crate) struct Routes {
 }
 
 struct RoutedService {
-    upstream: UpstreamSettings,
-    meter: Arc<Meter>,
+    route: Arc<RequestRoute>,
     /// Format of errors for clients that show none.
     error_format: ErrorFormat,
     service: RouteService,
@@ -67,7 +63,7 @@ impl Routes {
         };
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
-        let routes = config.routes.iter().map(|route| {
+        let routes = config.routes.iter().enumerate().map(|(position, route)| {
             let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
             let cache_layer = route
                 .cache
@@ -81,8 +77,11 @@ impl Routes {
                 signing,
             );
             RoutedService {
-                upstream: route.upstream,
-                meter,
+                route: Arc::new(RequestRoute {
+                    position,
+                    upstream: route.upstream,
+                    meter,
+                }),
                 error_format: route.error_format,
                 service,
             }
@@ -90,7 +89,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: verified(verification, &authorize, signing.clone()),
+            no_route: authenticated(verification, signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -125,10 +124,9 @@ impl Routes {
             }
         };
         let (meter, format, service) = match position.map(|index| &self.routes[index]) {
-            Ok(route) => {
-                head.extensions.insert(route.upstream);
-                head.extensions.insert(route.meter.clone());
-                (&route.meter, route.error_format, &route.service)
+            Ok(routed) => {
+                routed.route.clone().attach(&mut head.extensions);
+                (&routed.route.meter, routed.error_format, &routed.service)
             }
             Err(_) => (&self.unrouted, self.unrouted_format, &self.no_route),
         };
@@ -166,7 +164,7 @@ fn route_service(
         let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
-    service = verified(verification, authorize, service);
+    service = authenticated(verification, authorize(service));
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
@@ -214,37 +212,6 @@ where
         + 'static,
 {
     BoxCloneSyncService::new(service.map_err(Into::into))
-}
-
-/// Verifies and authorizes the caller of the requests that need it.
-fn verified(
-    settings: Option<CallerVerification>,
-    authorize: &dyn Fn(RouteService) -> RouteService,
-    inner: RouteService,
-) -> RouteService {
-    let Some(verification) = settings else {
-        return inner;
-    };
-    let layered = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| {
-            response::from_verification(response)
-        })
-        .layer(verification.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::record_caller(request.extensions());
-            request.map(Body::new)
-        })
-        .service(authorize(inner.clone()));
-    let verifying = BoxCloneSyncService::new(layered);
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
-        let service = if verification.verifies(&head) {
-            &verifying
-        } else {
-            &inner
-        };
-        service.clone().oneshot(Request::from_parts(head, body))
-    }))
 }
 
 /// Retries only requests without a body, since the first attempt consumes a body. A POST without one follows the rules

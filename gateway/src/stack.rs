@@ -21,16 +21,22 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::Request;
+use http::{Method, Request};
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_sigv4::{SigningLayer, body::SignedBody, error_response::ErrorContext};
+use tower_sigv4::{
+    SigningLayer,
+    body::SignedBody,
+    error_response::ErrorContext,
+    origin::{OriginRules, ResolveOrigin, resolve_fn},
+};
 
 use crate::{
     build::ActiveConfig,
-    metrics::{Meter, Metrics},
+    metrics::Metrics,
     request_id,
     request_record::RequestStart,
+    request_route::RequestRoute,
     request_validation, response,
     routes::Routes,
     service::{GatewayService, RouteService},
@@ -80,28 +86,29 @@ pub(crate) fn stack(
 fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService {
     // Not used: each origin has an identity.
     let default_credentials = config.identities.default_identity().credentials().clone();
-    let layer = SigningLayer::new(default_credentials, config.rules.clone())
+    let layer = SigningLayer::new(default_credentials, origin_of_route(config.rules.clone()))
         .with_body_budget(config.budget.clone())
         .with_diagnosis(true)
         .with_report(true);
     let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
-        let meter = meter(&request);
+        let route = RequestRoute::of(request.extensions()).cloned();
         let sent_at = Instant::now();
+        let settings = route.as_ref().map(|it| it.upstream);
         // Boxed: its 3 KiB would be moved with each future around it.
-        let sent = Box::pin(client.clone().send(request));
+        let sent = Box::pin(client.clone().send(request, settings));
         async move {
             let result = sent.await;
-            if let Some(origin_meter) = meter {
-                origin_meter.record_origin_response(sent_at.elapsed(), &result);
+            if let Some(RequestRoute { meter, .. }) = route.as_deref() {
+                meter.record_origin_response(sent_at.elapsed(), &result);
             }
             result
         }
     }));
     let service = service_fn(move |request: Request<Body>| {
-        let meter = meter(&request);
+        let route = RequestRoute::of(request.extensions()).cloned();
         let recorded = signing.clone().map_response(move |mut response| {
-            if let Some(route_meter) = meter {
-                route_meter.record_signing(&mut response);
+            if let Some(RequestRoute { meter, .. }) = route.as_deref() {
+                meter.record_signing(&mut response);
             }
             response::from_origin(response)
         });
@@ -110,6 +117,11 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
     BoxCloneSyncService::new(service)
 }
 
-fn meter<B>(request: &Request<B>) -> Option<Arc<Meter>> {
-    request.extensions().get().cloned()
+/// Resolves requests by the rule that has chosen their route.
+fn origin_of_route(rules: OriginRules) -> impl ResolveOrigin {
+    resolve_fn(move |head| match RequestRoute::of(&head.extensions) {
+        // The rule of a preflight is that of the request it announces.
+        Some(route) if head.method != Method::OPTIONS => rules.resolve_at(route.position, head),
+        _ => rules.resolve(head),
+    })
 }

@@ -30,6 +30,7 @@ use self::{
 };
 pub(crate) use self::{
     body::UpstreamBody,
+    connector::tls_config,
     error::{BodyFailed, is_unreached, message},
     read_limit::ReadLimit,
 };
@@ -42,7 +43,7 @@ const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
 /// it.
 const MAX_REPEATS: usize = 5;
 
-/// Extension of a request: settings of its route's origin.
+/// Settings of a route's origin.
 #[derive(Clone, Copy)]
 pub(crate) struct UpstreamSettings {
     /// Maximum time for the origin to accept more of the request, or to begin its response.
@@ -82,6 +83,7 @@ impl Client {
     pub(crate) async fn send(
         self: Arc<Self>,
         mut request: Request<SignedBody<Body>>,
+        settings: Option<UpstreamSettings>,
     ) -> Result<Response<UpstreamBody>, BoxError> {
         // hyper's client drops a body that the head does not announce.
         if !request.headers().contains_key(header::CONTENT_LENGTH)
@@ -89,7 +91,6 @@ impl Client {
         {
             insert_chunked(&mut request);
         }
-        let settings: Option<UpstreamSettings> = request.extensions().get().copied();
         let http2_connections = settings
             .and_then(|origin| origin.http2_connections)
             .filter(|_| fits_http2(&request));
@@ -218,7 +219,7 @@ mod tests {
         let client = Arc::new(Client::new(DEFAULT_WINDOW, None).expect("valid settings"));
         let service = ServiceBuilder::new()
             .layer(SigningLayer::new(credentials, origin))
-            .service_fn(move |request| client.clone().send(request));
+            .service_fn(move |request| client.clone().send(request, None));
         let start = Instant::now();
         let error = service
             .oneshot(Request::new(Body::empty()))

@@ -1,7 +1,9 @@
 """Generates `src/sigv4/endpoints.rs`, the signing names of hosts, and `tests/endpoints.txt`, the expected results of the
-inference, from botocore. With `--check` it compares the files instead.
+inference, from botocore. With `--check` it compares the files instead, and with `--diff` it prints what this botocore
+would change, and fails if that is more than its own version.
 """
 
+import difflib
 import itertools
 import re
 import sys
@@ -252,12 +254,26 @@ def hosts(rows):
     return "\n".join([*head, *body, ""])
 
 
+def changes(path, text):
+    """Prints the entries that a file would lose or gain, and returns whether there are any."""
+    entry = re.compile(r'\("[^)]*\)|"[^"]+"' if path.suffix == ".rs" else r"^[^#\n].*", re.MULTILINE)
+    old, new = (entry.findall(content) for content in (path.read_text(), text))
+    lines = list(difflib.unified_diff(old, new, str(path), "newest", n=0, lineterm=""))
+    for line in lines:
+        if not line.startswith("@@"):
+            print(line)
+    return bool(lines)
+
+
 def main():
     rows = sorted(set(endpoints()))
+    mode = sys.argv[1:]
     differs = False
-    for path, text in (("src/sigv4/endpoints.rs", table(rows)), ("tests/endpoints.txt", hosts(rows))):
-        path = Path(path)
-        if sys.argv[1:] != ["--check"]:
+    for name, text in (("src/sigv4/endpoints.rs", table(rows)), ("tests/endpoints.txt", hosts(rows))):
+        path = Path(name)
+        if mode == ["--diff"]:
+            differs |= changes(path, text)
+        elif mode != ["--check"]:
             path.write_text(text)
         elif path.read_text() != text:
             differs = True

@@ -186,9 +186,43 @@ impl OriginRules {
     }
 }
 
-impl ResolveOrigin for OriginRules {
-    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
-        let rule = &self.rules[self.position(head)?];
+impl OriginRules {
+    /// Resolves a request by the rule at an index that [`position`](Self::position) returned for it.
+    ///
+    /// A router that has chosen the rule saves the second search, and both decisions agree.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     Origin, SigningSettings,
+    ///     origin::{OriginRule, OriginRules, ResolveOrigin, resolve_fn},
+    /// };
+    ///
+    /// #[derive(Clone, Copy)]
+    /// struct Position(usize);
+    ///
+    /// let settings = SigningSettings::new("execute-api", "us-east-1")?;
+    /// let orders = Origin::new("https://abc123.execute-api.us-east-1.amazonaws.com", settings)?;
+    /// let rules = OriginRules::new().add_rule(OriginRule::path("/orders")?, orders);
+    ///
+    /// let (mut head, ()) = Request::get("/orders/1").body(()).unwrap().into_parts();
+    /// head.extensions.insert(Position(rules.position(&head)?));
+    /// let target = resolve_fn(move |head| match head.extensions.get::<Position>() {
+    ///     Some(Position(index)) => rules.resolve_at(*index, head),
+    ///     None => rules.resolve(head),
+    /// });
+    /// assert_eq!(target.resolve(&head)?.settings().service(), "execute-api");
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMatch`](crate::ErrorKind::NoMatch) if there is no such rule, or the error of the rule's origin.
+    pub fn resolve_at(&self, position: usize, head: &Parts) -> Result<ResolvedOrigin, Error> {
+        let rule = self
+            .rules
+            .get(position)
+            .ok_or_else(|| Error::no_match(format!("there is no rule at position {position}")))?;
         if let Some(limits) = &rule.conditions.limits {
             limits.check(head)?;
         }
@@ -205,6 +239,12 @@ impl ResolveOrigin for OriginRules {
                 .apply(resolved, bucket, head.uri.path()),
             None => Ok(resolved),
         }
+    }
+}
+
+impl ResolveOrigin for OriginRules {
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
+        self.resolve_at(self.position(head)?, head)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Inference of signing name and region from a host of AWS.
 
+mod nearest;
+mod unsigned;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -8,9 +11,10 @@ use super::{
     service_rules::service_rules,
 };
 use crate::{SigningSettings, error::Error};
+use unsigned::UNSIGNED_DOMAINS;
 
 /// Labels in hosts of customers' resources, which botocore does not list, with their signing names.
-const RESOURCES: [(&str, &str); 19] = [
+const RESOURCES: [(&str, &str); 25] = [
     // Amazon S3 User Guide, "Configuring fast, secure file transfers using Transfer Acceleration", "Managing
     // access to shared datasets with access points", "Amazon S3 on Outposts", "Regional and Zonal endpoints".
     ("s3-accelerate", "s3"),
@@ -20,6 +24,10 @@ const RESOURCES: [(&str, &str); 19] = [
     // AWS AppSync Developer Guide, "Configuring authorization", and of its real-time endpoint.
     ("appsync-api", "appsync"),
     ("appsync-realtime-api", "appsync"),
+    // Agent Toolkit for AWS User Guide, "AWS MCP Server endpoints"; the name is that of AWS's `mcp-proxy-for-aws`.
+    ("aws-mcp", "aws-mcp"),
+    // Amazon Bedrock User Guide, "Inference using the bedrock-mantle endpoint"; the name is that of OpenAI's clients.
+    ("bedrock-mantle", "bedrock-mantle"),
     // Amazon Managed Service for Prometheus User Guide, "Ingest metrics".
     ("aps-workspaces", "aps"),
     // Amazon DynamoDB Developer Guide, "Account-based endpoints".
@@ -37,20 +45,31 @@ const RESOURCES: [(&str, &str); 19] = [
     ("execute-api", "execute-api"),
     // AWS Lambda Developer Guide, "Invoking Lambda function URLs".
     ("lambda-url", "lambda"),
+    // AWS Lambda Developer Guide, "Lambda Web Function endpoint access control".
+    ("lambda-web", "lambda"),
+    // Amazon Neptune User Guide, "Connecting to your Amazon Neptune database using AWS Identity and Access Management
+    // authentication"; the region is the label before it.
+    ("neptune", "neptune-db"),
     // OpenSearch Memory.
     ("osm", "osm"),
+    // Amazon Timestream Developer Guide, "How the endpoint discovery pattern works": `query-cell1.timestream`.
+    ("timestream", "timestream"),
+    // Amazon Transcribe Developer Guide, "Transcribing with HTTP or WebSockets".
+    ("transcribestreaming", "transcribe"),
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests".
     ("vpc-lattice-svcs", "vpc-lattice-svcs"),
 ];
 
-/// Hosts of several regions, which require SigV4a, in the order of [`find`].
-const MULTI_REGION: [(&str, &str); 4] = [
+/// Hosts of several regions, which have no region and require SigV4a, in the order of [`find`].
+const MULTI_REGION: [(&str, &str); 5] = [
     // Amazon CloudFront KeyValueStore API Reference.
     ("cloudfront-kvs", "cloudfront-keyvaluestore"),
     // Amazon SES Developer Guide, "Global endpoints".
     ("endpoints.email", "ses"),
     // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
     ("endpoint.events", "events"),
+    // AWS Lambda Developer Guide, "Lambda Web Function endpoint access control".
+    ("lambda-web", "lambda"),
     // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
     ("accesspoint.s3-global", "s3"),
 ];
@@ -73,6 +92,8 @@ pub(crate) enum InferError {
     /// The signing name depends on the operation.
     MultipleServices(&'static str),
     UnknownRegion(&'static str),
+    /// The host verifies no signature, for this reason.
+    NotSigned(&'static str),
 }
 
 impl SigningSettings {
@@ -116,7 +137,8 @@ impl SigningSettings {
         new_error: fn(String) -> Error,
     ) -> Result<Self, Error> {
         let error = |problem: String| Err(new_error(format!("host {host:?} {problem}")));
-        match AwsHost::parse(&host.to_ascii_lowercase()) {
+        let lower = host.to_ascii_lowercase();
+        match AwsHost::parse(without_port(&lower)) {
             Ok(AwsHost::Regional(service, region)) => {
                 let settings = Self::new(service, region)?;
                 Ok(if service == "s3express" && !is_zonal(host) {
@@ -135,8 +157,12 @@ impl SigningSettings {
             )),
             Err(InferError::NotAws) => error(format!("is not an AWS endpoint; {remedy}")),
             Err(InferError::UnknownService) => {
-                error(format!("belongs to an unknown service; {remedy}"))
+                let similar = nearest::nearest(without_port(&lower))
+                    .map(|known| format!("; the nearest known host is {known:?}"))
+                    .unwrap_or_default();
+                error(format!("belongs to an unknown service{similar}; {remedy}"))
             }
+            Err(InferError::NotSigned(description)) => error(description.to_owned()),
             Err(InferError::MultipleServices(names)) => error(format!(
                 "is signed as {names}, depending on the operation; {remedy}"
             )),
@@ -150,7 +176,15 @@ impl SigningSettings {
 impl<'a> AwsHost<'a> {
     /// Parses a host in lower case, without a port. Does not allocate.
     pub(crate) fn parse(host: &'a str) -> Result<Self, InferError> {
-        let (rest, mut default_region) = split_suffix(host).ok_or(InferError::NotAws)?;
+        let Some((rest, mut default_region)) = split_suffix(host) else {
+            let domain = UNSIGNED_DOMAINS.iter().find(|(name, _)| {
+                host.strip_suffix(name)
+                    .is_some_and(|rest| rest.ends_with('.'))
+            });
+            return Err(domain.map_or(InferError::NotAws, |(_, reason)| {
+                InferError::NotSigned(reason)
+            }));
+        };
         if rest.split('.').any(str::is_empty) {
             return Err(InferError::NotAws);
         }
@@ -160,10 +194,12 @@ impl<'a> AwsHost<'a> {
         if let Some(at) = labels.iter().position(|label| is_region(label)) {
             region = Some(labels.remove(at));
         }
+        let mut is_vpc_endpoint = false;
         labels.retain(|label| {
             if *label == "us-gov" {
                 default_region = "us-gov-west-1";
             }
+            is_vpc_endpoint |= *label == "vpce";
             !matches!(*label, "dualstack" | "fips" | "global" | "us-gov" | "vpce")
         });
         for label in &mut labels {
@@ -178,7 +214,12 @@ impl<'a> AwsHost<'a> {
                 *last = "s3express";
             }
         }
-        if let Some((_, service)) = find(&MULTI_REGION, &labels) {
+        if !is_vpc_endpoint && let Some(reason) = unsigned::reason(&labels) {
+            return Err(InferError::NotSigned(reason));
+        }
+        if region.is_none()
+            && let Some((_, service)) = find(&MULTI_REGION, &labels)
+        {
             return Ok(Self::MultiRegion(service));
         }
         let last = labels.first().ok_or(InferError::UnknownService)?;
@@ -212,6 +253,14 @@ impl<'a> AwsHost<'a> {
     }
 }
 
+/// Removes the port: `ID.us-east-1.neptune.amazonaws.com:8182`.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => host,
+    }
+}
+
 /// Returns `true` for a service that accepts `UNSIGNED-PAYLOAD` for at least one operation.
 pub(crate) fn accepts_unsigned_payload(service: &str) -> bool {
     let rules = service_rules(service);
@@ -238,6 +287,15 @@ fn partition(region: &str) -> &str {
         .into_iter()
         .find(|prefix| region.starts_with(prefix))
         .unwrap_or_default()
+}
+
+/// Returns the suffix of the hosts of a region.
+pub(crate) fn dns_suffix(region: &str) -> &'static str {
+    SUFFIXES
+        .iter()
+        .filter(|(suffix, _)| !suffix.starts_with("api."))
+        .find(|(_, other)| partition(other) == partition(region))
+        .map_or("amazonaws.com", |(suffix, _)| suffix)
 }
 
 /// Domains of AWS whose hosts are customers' machines (Amazon EC2 User Guide, "EC2 instance hostnames and

@@ -11,10 +11,12 @@
 //! | [`SigningSettings`] | service, region, and the service's rules |
 //! | [`AllowList`], [`AllExcept`], a closure | the headers to sign |
 //! | [`Signer`] | signing, presigning, and explaining a signature |
+//! | [`PostPolicy`] | forms that upload files from a browser |
 //! | [`PresignExpiry`] | presigned URLs that would outlive their credentials |
 //! | [`Identity`] | validated credentials |
 //! | [`Payload`], [`PayloadHash`] | the body's part of the signature |
 //! | [`ChunkSize`], [`Checksum`] | chunked bodies and their trailers |
+//! | [`token`] | passwords of databases, caches and clusters |
 //! | `RegionSet` | signatures for several regions; feature `sigv4a` |
 
 pub(crate) mod authorization;
@@ -32,6 +34,7 @@ mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
 mod payload;
+mod post_policy;
 pub(crate) mod presign;
 pub(crate) mod redact;
 #[cfg(feature = "sigv4a")]
@@ -45,6 +48,7 @@ pub(crate) mod signed_headers;
 mod signer;
 mod signing_params;
 mod sink;
+pub mod token;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
 pub(crate) mod verified_payload;
@@ -57,6 +61,7 @@ pub use self::{
     chunk_size::ChunkSize,
     identity::Identity,
     payload::{Payload, PayloadHash},
+    post_policy::{PostForm, PostPolicy},
     service_rules::{PathForm, SessionToken},
     settings::SigningSettings,
     signed_headers::{AllExcept, AllowList, SignedHeaders},

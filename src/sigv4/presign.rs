@@ -188,8 +188,8 @@ impl Signer {
     }
 }
 
-/// Returns the lifetime of a presigned URL in seconds, limited by the expiry of the credentials.
-fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error> {
+/// Returns the lifetime of a presigned URL or a POST policy in seconds, limited by the expiry of the credentials.
+pub(super) fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error> {
     let seconds = check_expiry(expires)?;
     let Some(expiry) = params.identity.credentials().expiry() else {
         return Ok(seconds);

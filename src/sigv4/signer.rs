@@ -270,7 +270,7 @@ pub(super) fn with_any_key<T>(
     with_key(params, time, |key| f(key))
 }
 
-fn with_key<T>(
+pub(super) fn with_key<T>(
     params: &SigningParams<'_>,
     time: &Timestamp,
     f: impl FnOnce(&SigningKey) -> T,

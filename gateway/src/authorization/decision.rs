@@ -76,6 +76,12 @@ impl Authorization {
             .filter(move |rules| rules.condition.matches(caller))
     }
 
+    /// Returns `true` if the route of a request needs no caller.
+    pub(super) fn is_open(&self, head: &Parts) -> bool {
+        let route = self.rules.position(head);
+        route.is_ok_and(|position| self.routes[position].is_open)
+    }
+
     pub(super) fn denied(&self, id: &str, head: &Parts) -> AccessDenied {
         let route = self.rules.position(head).ok();
         AccessDenied {

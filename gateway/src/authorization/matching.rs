@@ -14,9 +14,12 @@ pub(crate) enum CallerFacts<'a> {
         issuer: &'a str,
         claims: &'a Map<String, Value>,
     },
+    #[cfg_attr(not(test), expect(dead_code))]
     Principal {
         arn: &'a str,
     },
+    /// Only `any` matches it.
+    Unknown,
 }
 
 /// Condition of a `[[caller]]`.

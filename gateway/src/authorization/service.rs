@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
-use http::Request;
+use http::{Extensions, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prometheus::IntCounterVec;
 use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_sigv4::verify::Verified;
+use tower_sigv4_callers::jwt::VerifiedToken;
 
 use super::{
     decision::{Decision, DeleteObjects},
     matching::CallerFacts,
     rules::Authorization,
 };
-use crate::{BoxError, service::RouteService};
+use crate::{BoxError, caller::Caller, service::RouteService};
 
 /// Maximum size of a DeleteObjects body, in bytes.
 const MAX_BODY_LEN: usize = 1024 * 1024;
@@ -44,10 +44,17 @@ impl AuthorizedService {
     async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response, BoxError> {
         let authorization = &self.authorization;
         let (head, body) = request.into_parts();
-        let verified = head.extensions.get::<Verified>().cloned();
-        let Some((id, caller)) = verified.as_ref().map(facts) else {
+        let Some(proof) = Proof::from_extensions(&head.extensions) else {
+            if authorization.is_open(&head) {
+                return self
+                    .inner
+                    .clone()
+                    .oneshot(Request::from_parts(head, body))
+                    .await;
+            }
             return Err(authorization.denied("of an unknown kind", &head).into());
         };
+        let (id, caller) = (proof.caller.id(), proof.facts());
         let decision = authorization.decide(caller, &head)?;
         if decision == Decision::Denied {
             return Err(authorization.denied(id, &head).into());
@@ -94,8 +101,28 @@ impl AuthorizedService {
     }
 }
 
-/// Returns the ID of a verified caller, and the facts that its verification has proven.
-fn facts(verified: &Verified) -> (&str, CallerFacts<'_>) {
-    let access_key_id = verified.access_key_id();
-    (access_key_id, CallerFacts::Key { access_key_id })
+/// A caller, and the proof of its facts.
+struct Proof {
+    caller: Caller,
+    token: Option<VerifiedToken>,
+}
+
+impl Proof {
+    fn from_extensions(extensions: &Extensions) -> Option<Self> {
+        Some(Self {
+            caller: Caller::from_extensions(extensions)?,
+            token: extensions.get().cloned(),
+        })
+    }
+
+    fn facts(&self) -> CallerFacts<'_> {
+        match (self.caller.access_key_id(), &self.token) {
+            (Some(access_key_id), _) => CallerFacts::Key { access_key_id },
+            (None, Some(token)) => CallerFacts::Token {
+                issuer: token.issuer(),
+                claims: token.claims(),
+            },
+            (None, None) => CallerFacts::Unknown,
+        }
+    }
 }

@@ -122,9 +122,9 @@ fn condition(
             "match needs exactly one of access_key_id, arn, claim and any; add a [[caller]] for each",
         ));
     }
-    if file.verify.is_none() {
+    let Some(verify) = &file.verify else {
         return Err(section.error("match needs verified callers; add a section [verify]"));
-    }
+    };
     if let Some(flag) = any {
         let message = "any = false matches no caller; set it to true, or name callers";
         return if flag.get() {
@@ -134,6 +134,11 @@ fn condition(
         };
     }
     if let Some(list) = access_key_id {
+        if !verify.accepts_signatures() {
+            let message =
+                "access_key_id matches no caller without keys; set service and keys of [verify]";
+            return Err(list.error(message));
+        }
         if list.as_slice().is_empty() {
             return Err(list.error("access_key_id is empty, so no caller matches; name a key"));
         }
@@ -147,6 +152,7 @@ fn condition(
         let patterns = list.as_slice().iter().map(arn_pattern);
         return Ok(CallerMatch::Arns(patterns.collect::<Result<_, _>>()?));
     }
+    check_issuer(file, section, issuer.as_ref())?;
     let named = claim.iter().flatten();
     let mut claims = Vec::new();
     for (name, values) in named {
@@ -165,6 +171,28 @@ fn condition(
         issuer: issuer.as_ref().map(|it| it.get_ref().clone()),
         claims,
     })
+}
+
+/// Rejects an issuer whose tokens are not accepted, and claims without an issuer if there are several.
+fn check_issuer(
+    file: &ConfigFile,
+    section: &Spanned<MatchSection>,
+    issuer: Option<&Spanned<String>>,
+) -> Result<(), ConfigError> {
+    let known: Vec<_> = file.issuers().collect();
+    match issuer {
+        _ if known.is_empty() => {
+            Err(section.error("match needs callers with tokens; add a [[verify.jwt]]"))
+        }
+        Some(name) if !known.contains(&&**name.get_ref()) => Err(name.error(format!(
+            "there is no [[verify.jwt]] of issuer {:?}; name one of {known:?}",
+            name.get_ref()
+        ))),
+        None if known.len() > 1 => Err(section.error(format!(
+            "issuers may use the same claim differently; set issuer to one of {known:?}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn access_key_id_of(id: &Spanned<String>) -> Result<String, ConfigError> {

@@ -14,6 +14,7 @@ use crate::error::{causes, chain};
 pub(crate) struct IdentityError {
     message: Arc<str>,
     detail: Arc<Detail>,
+    rejects_caller: bool,
 }
 
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct SourceError {
     pub(crate) cause: String,
     pub(crate) remedy: String,
     pub(crate) detail: String,
+    /// `true` if the caller's token is the cause, so that others are not affected.
+    rejects_caller: bool,
 }
 
 impl SourceError {
@@ -33,7 +36,25 @@ impl SourceError {
             cause: cause.into(),
             remedy: remedy.into(),
             detail: String::new(),
+            rejects_caller: false,
         }
+    }
+
+    /// Creates the error of a caller that gets no credentials.
+    pub(crate) fn rejected(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            rejects_caller: true,
+            ..Self::new(cause, remedy)
+        }
+    }
+
+    /// Marks the error as one of this caller only, and removes the token from its details.
+    pub(crate) fn into_rejection(mut self, token: &str) -> Self {
+        self.rejects_caller = true;
+        if self.detail.contains(token) {
+            self.detail.clear();
+        }
+        self
     }
 
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
@@ -48,6 +69,7 @@ impl IdentityError {
             cause,
             remedy,
             detail,
+            rejects_caller,
         } = error;
         let mut text = remedy.clone();
         if !detail.is_empty() {
@@ -56,7 +78,13 @@ impl IdentityError {
         Self {
             message: format!("identity {identity:?} has no credentials: {cause}").into(),
             detail: Arc::new(Detail(text)),
+            rejects_caller: *rejects_caller,
         }
+    }
+
+    /// Returns `true` if only this caller gets no credentials, because of its token.
+    pub(crate) fn rejects_caller(&self) -> bool {
+        self.rejects_caller
     }
 
     /// Returns the error that caused another one.

@@ -34,6 +34,9 @@ origin = "a"
 verify = false
 "#;
 
+const TOKENS: &str =
+    "[[verify.jwt]]\nissuer = \"https://issuer.example.com\"\naudience = \"orders\"\n";
+
 fn check(config: &str) -> (bool, String) {
     let file = TempFile::new(config);
     let output = gateway_command()
@@ -49,7 +52,7 @@ fn check(config: &str) -> (bool, String) {
 
 #[test]
 fn mistakes_have_a_line_and_a_remedy() {
-    let verify = verify_section("s3", &["AKIDONE"]);
+    let verify = verify_section("s3", &["AKIDONE"]) + TOKENS;
     for (section, expected) in [
         (
             "match = { any = true }\nallow = []",
@@ -124,6 +127,10 @@ fn mistakes_have_a_line_and_a_remedy() {
             "has no path of its role",
         ),
         (
+            "match = { issuer = \"https://other.example.com\" }\nallow = \"*\"",
+            "there is no [[verify.jwt]] of issuer",
+        ),
+        (
             "match = { claim = { group = [] } }\nallow = \"*\"",
             "claim \"group\" has no value",
         ),
@@ -148,6 +155,16 @@ fn mistakes_have_a_line_and_a_remedy() {
         assert!(!is_valid && text.contains(expected), "{section}: {text}");
         assert!(text.contains("FILE:"), "{section}: {text}");
     }
+    let second = TOKENS.replace("issuer.example", "other.example");
+    for (tables, expected) in [
+        ("", "match needs callers with tokens; add a [[verify.jwt]]"),
+        (&*format!("{TOKENS}{second}"), "set issuer to one of"),
+    ] {
+        let keys = verify_section("s3", &["AKIDONE"]);
+        let caller = "[[caller]]\nmatch = { claim = { group = \"a\" } }\nallow = \"*\"\n";
+        let (is_valid, text) = check(&format!("{BASE}{keys}{tables}{caller}"));
+        assert!(!is_valid && text.contains(expected), "{text}");
+    }
     let (is_valid, text) = check(&format!(
         "{BASE}[[caller]]\nmatch = {{ any = true }}\nallow = \"*\"\n"
     ));
@@ -159,11 +176,13 @@ fn mistakes_have_a_line_and_a_remedy() {
 
 #[test]
 fn valid_sections_pass() {
-    let verify = verify_section("s3", &["AKIDONE"]);
+    let verify = verify_section("s3", &["AKIDONE"]) + TOKENS;
     for section in [
         "match = { any = true }\nallow = \"*\"",
         "match = { access_key_id = [\"AKIDONE\", \"AKIDTWO\"] }\nallow = [\"orders:GET, HEAD\", \"*:*:bucket-*/x/**\"]",
         "name = \"team\"\nmatch = { access_key_id = \"AKIDONE\" }\nallow = { route = \"s3\", methods = \"GET\", objects = \"a/**\" }",
+        "match = { claim = { \"cognito:groups\" = [\"a\", \"b\"], tier = \"3\" } }\nallow = \"*\"",
+        "match = { issuer = \"https://issuer.example.com\" }\nallow = \"*\"",
         "match = { any = true }\nallow = [\"orders\", { route = \"s3\" }]\nrate = \"1/s\"\nmax_concurrency = 1",
     ] {
         let (is_valid, text) = check(&format!("{BASE}{verify}[[caller]]\n{section}\n"));

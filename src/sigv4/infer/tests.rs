@@ -82,6 +82,38 @@ fn hosts_imply_service_and_region() {
             "maps.geo.us-east-1.amazonaws.com",
             "MultipleServices(\"geo or geo-maps\")",
         ),
+        ("a1.b2.lambda-web.us-west-2.on.aws", "lambda us-west-2"),
+        ("a1.lambda-web.global.on.aws", "lambda *"),
+        (
+            "bedrock-mantle.us-east-2.api.aws",
+            "bedrock-mantle us-east-2",
+        ),
+        ("aws-mcp.eu-central-1.api.aws", "aws-mcp eu-central-1"),
+        (
+            "graph.cluster-a1b2.eu-west-1.neptune.amazonaws.com",
+            "neptune-db eu-west-1",
+        ),
+        (
+            "transcribestreaming-fips.ca-central-1.amazonaws.com",
+            "transcribe ca-central-1",
+        ),
+        (
+            "query-cell1.timestream.us-east-1.amazonaws.com",
+            "timestream us-east-1",
+        ),
+        (
+            "ingest-cell2.timestream.us-east-1.amazonaws.com",
+            "timestream us-east-1",
+        ),
+        (
+            "bedrock-agentcore.us-west-2.amazonaws.com",
+            "bedrock-agentcore us-west-2",
+        ),
+        (
+            "tools-a1.gateway.bedrock-agentcore.us-west-2.amazonaws.com",
+            "bedrock-agentcore us-west-2",
+        ),
+        ("contact-lens.eu-west-2.amazonaws.com", "connect eu-west-2"),
         (
             "nothing-of-this-name.us-east-1.amazonaws.com",
             "UnknownService",
@@ -207,4 +239,137 @@ fn aws_hosts_are_recognized_by_their_domain() {
     ] {
         assert!(!is_aws_host(host), "{host}");
     }
+}
+
+#[test]
+fn hosts_that_verify_no_signature_are_errors_that_name_the_authentication() {
+    for (host, message) in [
+        (
+            "123456789012.dkr.ecr.us-west-2.amazonaws.com",
+            "`GetAuthorizationToken` of ecr",
+        ),
+        (
+            "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com",
+            "`GetAuthorizationToken` of ecr",
+        ),
+        ("ABC.gr7.us-east-1.eks.amazonaws.com", "`token::eks`"),
+        ("abc.yl4.cn-north-1.eks.amazonaws.com.cn", "`token::eks`"),
+        ("db.abc.us-east-1.rds.amazonaws.com", "`token::rds`"),
+        (
+            "db.cluster-ro-abc.us-east-1.rds.amazonaws.com",
+            "`token::rds`",
+        ),
+        ("abc.dsql.us-east-1.on.aws", "`token::dsql`"),
+        (
+            "my-cache-abc.serverless.use1.cache.amazonaws.com",
+            "`token::elasticache`",
+        ),
+        (
+            "group.abc.ng.0001.cnn1.cache.amazonaws.com.cn",
+            "`token::elasticache`",
+        ),
+        (
+            "clustercfg.my.abc.memorydb.us-east-1.amazonaws.com",
+            "`token::memorydb`",
+        ),
+        (
+            "b-1.my.abc.c2.kafka.us-east-1.amazonaws.com",
+            "`token::msk`",
+        ),
+        (
+            "boot-a1.c1.kafka-serverless.us-east-1.amazonaws.com",
+            "`token::msk`",
+        ),
+        (
+            "docs.cluster-abc.us-east-1.docdb.amazonaws.com",
+            "DocumentDB",
+        ),
+        (
+            "my.abc.us-east-1.redshift.amazonaws.com",
+            "`GetClusterCredentialsWithIAM`",
+        ),
+        (
+            "group.123456789012.us-east-1.redshift-serverless.amazonaws.com",
+            "`GetCredentials`",
+        ),
+        ("b-a1-1.mq.us-east-1.amazonaws.com", "broker"),
+        (
+            "domain-123456789012.d.codeartifact.us-east-1.amazonaws.com",
+            "`GetAuthorizationToken` of codeartifact",
+        ),
+        ("bucket.s3-website-us-east-1.amazonaws.com", "website"),
+        ("bucket.s3-website.eu-central-1.amazonaws.com", "website"),
+        ("lb-1.us-east-1.elb.amazonaws.com", "load balancer"),
+        ("lb-1.elb.us-east-1.amazonaws.com", "load balancer"),
+        (
+            "ec2-203-0-113-25.us-west-2.compute.amazonaws.com",
+            "instance",
+        ),
+        ("d111111abcdef8.cloudfront.net", "CloudFront"),
+        ("my-app.auth.us-east-1.amazoncognito.com", "OAuth 2.0"),
+    ] {
+        let error = SigningSettings::infer(host).expect_err(host);
+        assert_eq!(error.kind(), crate::ErrorKind::Config);
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    for (host, service) in [
+        ("ecr.us-east-1.amazonaws.com", "ecr"),
+        ("api.ecr.us-east-1.amazonaws.com", "ecr"),
+        ("eks.us-east-1.amazonaws.com", "eks"),
+        ("rds.us-east-1.amazonaws.com", "rds"),
+        ("vpce-1a2b.rds.us-east-1.vpce.amazonaws.com", "rds"),
+        ("vpce-1a2b.eks.us-east-1.vpce.amazonaws.com", "eks"),
+        ("kafka.us-east-1.amazonaws.com", "kafka"),
+        ("redshift.us-east-1.amazonaws.com", "redshift"),
+        ("dsql.us-east-1.api.aws", "dsql"),
+        (
+            "elasticloadbalancing.us-east-1.amazonaws.com",
+            "elasticloadbalancing",
+        ),
+        ("memory-db.us-east-1.amazonaws.com", "memorydb"),
+        ("rds.s3.us-east-1.amazonaws.com", "s3"),
+        ("cache.s3.amazonaws.com", "s3"),
+        ("elb.us-east-1.s3.amazonaws.com", "s3"),
+    ] {
+        let settings = SigningSettings::infer(host).expect(host);
+        assert_eq!(settings.service(), service, "{host}");
+    }
+}
+
+#[test]
+fn errors_name_the_nearest_known_host() {
+    for (host, known) in [
+        (
+            "a1.exceute-api.us-east-1.amazonaws.com",
+            Some("a1.execute-api.us-east-1.amazonaws.com"),
+        ),
+        (
+            "dynamobd.eu-west-1.amazonaws.com",
+            Some("dynamodb.eu-west-1.amazonaws.com"),
+        ),
+        (
+            "x.lamda-url.us-east-1.on.aws",
+            Some("x.lambda-url.us-east-1.on.aws"),
+        ),
+        (
+            "logs.us-east-1.es2.amazonaws.com",
+            Some("logs.us-east-1.es.amazonaws.com"),
+        ),
+        ("nothing-of-this-name.us-east-1.amazonaws.com", None),
+        ("zzz.us-east-1.amazonaws.com", None),
+        ("us-east-1.amazonaws.com", None),
+    ] {
+        let error = SigningSettings::infer(host).expect_err(host).to_string();
+        let named = error
+            .split_once("nearest known host is \"")
+            .and_then(|(_, rest)| rest.split('"').next());
+        assert_eq!(named, known, "{error}");
+    }
+}
+
+#[test]
+fn ports_are_ignored() {
+    let host = "graph.cluster-a1.us-east-1.neptune.amazonaws.com:8182";
+    let settings = SigningSettings::infer(host).expect("a host with a port");
+    assert_eq!(settings.service(), "neptune-db");
 }

@@ -26,6 +26,23 @@ pub(super) fn is_expired<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(code, Some("ExpiredToken" | "ExpiredTokenException"))
 }
 
+/// Returns `true` if STS rejects the token, or its user.
+pub(super) fn rejects_token<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let rejection = error.as_service_error();
+    let code = rejection.and_then(ProvideErrorMetadata::code);
+    matches!(
+        code,
+        Some(
+            "AccessDenied"
+                | "AccessDeniedException"
+                | "ExpiredToken"
+                | "ExpiredTokenException"
+                | "IDPRejectedClaim"
+                | "InvalidIdentityToken"
+        )
+    )
+}
+
 pub(super) fn sts_error<E>(error: &SdkError<E>, action: &str) -> SourceError
 where
     E: Error + ProvideErrorMetadata + 'static,

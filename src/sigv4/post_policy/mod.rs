@@ -1,0 +1,8 @@
+//! Uploads from an HTML form to Amazon S3, limited by a signed policy.
+
+mod condition;
+mod form;
+mod json;
+mod policy;
+
+pub use self::{form::PostForm, policy::PostPolicy};
