@@ -4,6 +4,7 @@ mod bodies;
 mod cache;
 mod cache_key;
 mod caller;
+mod headers;
 mod identity;
 mod origin;
 mod route;
@@ -21,6 +22,7 @@ use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
     authorization::Authorization,
+    caller_keys::KeysEndpoint,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
         VerifySection,
@@ -99,6 +101,7 @@ impl ActiveConfig {
         let mut used_origins = BTreeMap::new();
         let mut used_identities = BTreeMap::new();
         let trusted_proxies = file.cache.trusted_proxies()?.into();
+        let accepts_tokens = file.issuers().next().is_some();
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
@@ -107,7 +110,13 @@ impl ActiveConfig {
             route_facts.push(caller::route_facts(section, origin, &built)?);
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);
-            routes.push(Route::build(section, origin, &identity, &trusted_proxies)?);
+            routes.push(Route::build(
+                section,
+                origin,
+                &identity,
+                &trusted_proxies,
+                accepts_tokens,
+            )?);
             if origin.signs() {
                 used_identities.insert(identity.name().to_owned(), identity.into_identity());
             }
@@ -173,15 +182,33 @@ impl ActiveConfig {
         })
     }
 
+    /// Returns the endpoint of callers' keys, if the configuration has one.
+    pub(crate) fn keys_endpoint(&self) -> Option<Arc<KeysEndpoint>> {
+        self.verification.as_ref()?.keys_endpoint()
+    }
+
+    /// Returns the issuers whose keys could not be fetched, although old ones may serve.
+    fn degraded_issuers(&self) -> impl Iterator<Item = String> {
+        let issuers = self
+            .verification
+            .iter()
+            .flat_map(CallerVerification::issuers);
+        issuers.filter_map(|status| {
+            let error = status.last_error?;
+            Some(format!("issuer {:?}: {error}", status.issuer))
+        })
+    }
+
     /// Returns what does not work, although requests are signed and forwarded.
     pub(crate) fn degraded(&self) -> Vec<String> {
         let health = self.used_cache().map(|cache| cache.store().health());
-        match health {
+        let store = match health {
             Some(StoreHealth::Degraded(reason)) => {
-                vec![format!("requests bypass the cache: {reason}")]
+                Some(format!("requests bypass the cache: {reason}"))
             }
-            _ => Vec::new(),
-        }
+            _ => None,
+        };
+        store.into_iter().chain(self.degraded_issuers()).collect()
     }
 
     /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
@@ -193,7 +220,14 @@ impl ActiveConfig {
             self.cache = last.cache.clone();
         }
         if let Some(verification) = &last.verification {
-            self.verification = self.verification.map(|it| it.continuing(verification));
+            let endpoint = |config: &Self| {
+                let table = config.sections.get("verify")?.get("keys_endpoint");
+                table.cloned()
+            };
+            let same_endpoint = endpoint(&self) == endpoint(last);
+            self.verification = self
+                .verification
+                .map(|it| it.continuing(verification, same_endpoint));
         }
         if bodies {
             self.budget = last.budget.clone();
@@ -222,7 +256,7 @@ fn verification(
     }
     section.check()?;
     let layer = verify::layer(section, limit)?;
-    let signatures = layer.map(|it| it.with_body_budget(budget.clone()));
+    let signatures = layer.map(|(it, keys)| (it.with_body_budget(budget.clone()), keys));
     let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();
     Ok(Some(CallerVerification::new(

@@ -9,6 +9,7 @@ mod cache;
 mod caller;
 mod credentials;
 mod error;
+mod headers;
 mod identity;
 mod list;
 mod log;
@@ -17,9 +18,12 @@ mod restart;
 mod route;
 mod scope;
 mod server;
+mod signature;
+mod text;
 mod value;
 mod verify;
 mod verify_jwt;
+mod verify_keys_endpoint;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -33,19 +37,22 @@ pub(crate) use self::{
     caller::{AllowSection, CallerSection, MatchSection},
     credentials::CredentialsSection,
     error::ConfigError,
+    headers::{ClientAuthorization, HeaderChanges},
     identity::{
         CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
         login_of,
     },
     log::Log,
-    origin::{OriginHost, OriginSection, Signing, TokenHeader},
+    origin::{OriginHost, OriginSection, Signing},
     restart::needs_restart,
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    signature::SignedSelection,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
+    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{

@@ -56,7 +56,10 @@ struct OwnMessage(String);
 
 /// Extension of the response to a caller that is not allowed to send the request.
 #[derive(Clone)]
-pub(crate) struct NotAllowed;
+pub(crate) struct NotAllowed {
+    /// Name of the mechanism that has verified the caller.
+    pub(crate) mechanism: &'static str,
+}
 
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
@@ -151,7 +154,8 @@ pub(crate) fn from_error(error: BoxError) -> Response {
     }
     if let Some(denied) = error.downcast_ref::<AccessDenied>() {
         let mut response = message(StatusCode::FORBIDDEN, &denied.to_string());
-        response.extensions_mut().insert(NotAllowed);
+        let mechanism = denied.mechanism();
+        response.extensions_mut().insert(NotAllowed { mechanism });
         return response;
     }
     let (status, text) = status_and_text(&*error);

@@ -30,8 +30,9 @@ ACCOUNT, ROLE = "123456789012", "web-users"
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password"}
 SUBJECTS = {name: f"{index}{index}{index}-sub-of-{name}" for index, name in enumerate(PASSWORDS)}
 KEY, FOREIGN_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-# Secret, session token and user of each issued access key ID.
-issued = {}
+GATEWAY_KEY = ("AKIDGATEWAY", "gateway-secret")
+# Secret, session token and user of each access key ID.
+issued = {GATEWAY_KEY[0]: (GATEWAY_KEY[1], None, "gateway")}
 counts = {"GetId": 0, "GetCredentialsForIdentity": 0, "GetCallerIdentity": 0, "origin": 0}
 
 
@@ -164,7 +165,8 @@ class Cognito(Handler):
         name = self.user(body)
         if body["IdentityId"] != f"{REGION}:{name}":
             raise Rejected("NotAuthorizedException", "Access to Identity is forbidden.")
-        id, secret, session = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30), secrets.token_urlsafe(60)
+        id, secret = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
+        session = secrets.token_urlsafe(60)
         issued[id] = secret, session, name
         keys = {"AccessKeyId": id, "SecretKey": secret, "SessionToken": session, "Expiration": time.time() + 3600}
         return {"IdentityId": body["IdentityId"], "Credentials": keys}
@@ -241,7 +243,7 @@ def serve(handler):
 def main():
     urls = {"cognito": serve(Cognito), "api": serve(Api), "sts": serve(Sts)}
     urls["issuer"] = f"{urls['cognito']}/{POOL}"
-    print(json.dumps({**urls, "client": CLIENT, "identityPool": IDENTITY_POOL}), flush=True)
+    print(json.dumps({**urls, "client": CLIENT, "identityPool": IDENTITY_POOL, "gatewayKey": GATEWAY_KEY}), flush=True)
     sys.stdin.read()  # until the parent closes it
 
 

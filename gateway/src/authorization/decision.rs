@@ -1,46 +1,17 @@
 //! Decisions on requests.
 
-use std::{error::Error, fmt};
-
 use http::{Method, header, request::Parts};
-use tower_sigv4::{
-    origin::{ResolveOrigin, ResolvedOrigin},
-    sigv4::PathForm,
-};
+use tower_sigv4::{origin::ResolvedOrigin, sigv4::PathForm};
 
 use super::{
     access::{Access, Target},
+    denied::AccessDenied,
     grant::Grant,
     matching::CallerFacts,
     readings::other_readings,
     rules::{Authorization, BucketPlace, CallerRules, S3Facts},
     s3::{self, HeadAccesses, S3Head},
 };
-
-/// A request that its caller is not allowed to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AccessDenied {
-    caller: String,
-    method: Method,
-    route: Option<String>,
-}
-
-impl fmt::Display for AccessDenied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            caller,
-            method,
-            route,
-        } = self;
-        write!(f, "caller {caller} is not allowed to {method} ")?;
-        match route {
-            Some(name) => write!(f, "on route {name:?}"),
-            None => f.write_str("on this route"),
-        }
-    }
-}
-
-impl Error for AccessDenied {}
 
 /// Decision on a request by its head.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,22 +47,22 @@ impl Authorization {
             .filter(move |rules| rules.condition.matches(caller))
     }
 
-    /// Returns `true` if the route of a request needs no caller.
-    pub(super) fn is_open(&self, head: &Parts) -> bool {
-        let route = self.rules.position(head);
-        route.is_ok_and(|position| self.routes[position].is_open)
-    }
-
-    pub(super) fn denied(&self, id: &str, head: &Parts) -> AccessDenied {
-        let route = self.rules.position(head).ok();
+    pub(super) fn denied(
+        &self,
+        id: &str,
+        mechanism: &'static str,
+        route: usize,
+        method: &Method,
+    ) -> AccessDenied {
         AccessDenied {
             caller: id.to_owned(),
-            method: head.method.clone(),
-            route: route.and_then(|position| self.routes[position].name.clone()),
+            mechanism,
+            method: method.clone(),
+            route: self.routes[route].name.clone(),
         }
     }
 
-    /// Decides on a request.
+    /// Decides on a request to the route at a position.
     ///
     /// # Errors
     ///
@@ -99,12 +70,9 @@ impl Authorization {
     pub(super) fn decide(
         &self,
         caller: CallerFacts<'_>,
+        route: usize,
         head: &Parts,
     ) -> Result<Decision, tower_sigv4::Error> {
-        // Without a route, the response is 404.
-        let Ok(route) = self.rules.position(head) else {
-            return Ok(Decision::Allowed);
-        };
         let grants = Grants(self.matching(caller).flat_map(|rules| &rules.allow));
         let facts = &self.routes[route];
         let Some(s3_facts) = &facts.s3 else {
@@ -118,7 +86,7 @@ impl Authorization {
         if grants.0.clone().any(|grant| grant.is_unlimited_on(route)) {
             return Ok(Decision::Allowed);
         }
-        let resolved = self.rules.resolve(head)?;
+        let resolved = self.rules.resolve_at(route, head)?;
         let found = accesses(s3_facts, &resolved, head)?;
         let are_allowed = found
             .accesses
@@ -138,7 +106,10 @@ impl Authorization {
 
     /// Decides on a whole request.
     pub(crate) fn allows(&self, caller: CallerFacts<'_>, head: &Parts, body: &[u8]) -> bool {
-        match self.decide(caller, head) {
+        let Ok(route) = self.rules.position(head) else {
+            return false;
+        };
+        match self.decide(caller, route, head) {
             Ok(Decision::Allowed) => true,
             Ok(Decision::DependsOnBody(request)) => self.allows_body(caller, &request, body),
             Ok(Decision::Denied) | Err(_) => false,

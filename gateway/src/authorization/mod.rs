@@ -5,6 +5,7 @@
 
 mod access;
 mod decision;
+mod denied;
 mod glob;
 mod grant;
 mod limits;
@@ -15,7 +16,7 @@ mod s3;
 mod service;
 
 pub(crate) use self::{
-    decision::AccessDenied,
+    denied::AccessDenied,
     grant::{Grant, ObjectPattern},
     limits::{CallerLimited, CallerLimits},
     matching::{ArnPattern, CallerFacts, CallerMatch},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
-use http::{Extensions, Request};
+use http::{Extensions, Method, Request, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prometheus::IntCounterVec;
 use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -14,7 +14,7 @@ use super::{
     matching::CallerFacts,
     rules::Authorization,
 };
-use crate::{BoxError, caller::Caller, service::RouteService};
+use crate::{BoxError, caller::Caller, request_route::RequestRoute, service::RouteService};
 
 /// Maximum size of a DeleteObjects body, in bytes.
 const MAX_BODY_LEN: usize = 1024 * 1024;
@@ -44,20 +44,25 @@ impl AuthorizedService {
     async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response, BoxError> {
         let authorization = &self.authorization;
         let (head, body) = request.into_parts();
+        let Some(route) = self.route(&head) else {
+            // The response is 404.
+            return self
+                .inner
+                .clone()
+                .oneshot(Request::from_parts(head, body))
+                .await;
+        };
         let Some(proof) = Proof::from_extensions(&head.extensions) else {
-            if authorization.is_open(&head) {
-                return self
-                    .inner
-                    .clone()
-                    .oneshot(Request::from_parts(head, body))
-                    .await;
-            }
-            return Err(authorization.denied("of an unknown kind", &head).into());
+            let denied = authorization.denied("of an unknown kind", "none", route, &head.method);
+            return Err(denied.into());
         };
         let (id, caller) = (proof.caller.id(), proof.facts());
-        let decision = authorization.decide(caller, &head)?;
+        let mechanism = proof.caller.mechanism();
+        let method = head.method.clone();
+        let denied = || authorization.denied(id, mechanism, route, &method);
+        let decision = authorization.decide(caller, route, &head)?;
         if decision == Decision::Denied {
-            return Err(authorization.denied(id, &head).into());
+            return Err(denied().into());
         }
         let mut admitted = Vec::new();
         for section in authorization.matching(caller) {
@@ -80,7 +85,15 @@ impl AuthorizedService {
                 let judged_request = Request::from_parts(head, judged);
                 self.inner.clone().oneshot(judged_request).await
             }
-            None => Err(authorization.denied(id, &head).into()),
+            None => Err(denied().into()),
+        }
+    }
+
+    /// Returns the route of a request: the one that signing uses.
+    fn route(&self, head: &Parts) -> Option<usize> {
+        match RequestRoute::of(&head.extensions) {
+            Some(route) if head.method != Method::OPTIONS => Some(route.position),
+            _ => self.authorization.rules.position(head).ok(),
         }
     }
 

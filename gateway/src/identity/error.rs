@@ -26,8 +26,19 @@ pub(crate) struct SourceError {
     pub(crate) cause: String,
     pub(crate) remedy: String,
     pub(crate) detail: String,
-    /// `true` if the caller's token is the cause, so that others are not affected.
-    rejects_caller: bool,
+    pub(crate) kind: FailureKind,
+}
+
+/// Requests that a failure concerns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum FailureKind {
+    /// Those that need the same credentials.
+    Source,
+    /// Those of one caller, whose token is the cause.
+    Caller,
+    /// All that need new credentials of the service for a while.
+    #[cfg_attr(not(feature = "aws-config"), expect(dead_code))]
+    Throttling,
 }
 
 impl SourceError {
@@ -36,24 +47,31 @@ impl SourceError {
             cause: cause.into(),
             remedy: remedy.into(),
             detail: String::new(),
-            rejects_caller: false,
+            kind: FailureKind::Source,
         }
     }
 
     /// Creates the error of a caller that gets no credentials.
     pub(crate) fn rejected(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
-            rejects_caller: true,
+            kind: FailureKind::Caller,
             ..Self::new(cause, remedy)
         }
     }
 
     /// Marks the error as one of this caller only, and removes the token from its details.
+    #[cfg(feature = "aws-config")]
     pub(crate) fn into_rejection(mut self, token: &str) -> Self {
-        self.rejects_caller = true;
+        self.kind = FailureKind::Caller;
         if self.detail.contains(token) {
             self.detail.clear();
         }
+        self
+    }
+
+    #[cfg(feature = "aws-config")]
+    pub(crate) fn with_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
         self
     }
 
@@ -69,7 +87,7 @@ impl IdentityError {
             cause,
             remedy,
             detail,
-            rejects_caller,
+            kind,
         } = error;
         let mut text = remedy.clone();
         if !detail.is_empty() {
@@ -78,7 +96,7 @@ impl IdentityError {
         Self {
             message: format!("identity {identity:?} has no credentials: {cause}").into(),
             detail: Arc::new(Detail(text)),
-            rejects_caller: *rejects_caller,
+            rejects_caller: *kind == FailureKind::Caller,
         }
     }
 

@@ -65,6 +65,7 @@ impl UserToken {
     }
 
     /// Returns the token itself, which is a secret.
+    #[cfg(feature = "aws-config")]
     pub(crate) fn secret(&self) -> &str {
         self.token.raw()
     }

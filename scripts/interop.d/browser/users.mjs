@@ -16,17 +16,20 @@ const PAGE = "www.example.localhost";
 const GATEWAY = "api.example.localhost";
 const SERVER_ID = "api.example.com";
 const BINDING = "x-sigv4-server-id";
-const IAM_HEADER = "x-sigv4-iam-identity";
+const STS = "sts.us-east-1.amazonaws.com";
+const CALLER_URL = "x-sigv4-caller-url";
 let passed = 0;
 const check = (got, wanted, name) => (assert.deepEqual(got, wanted, `${name}: ${JSON.stringify(got)}`), passed++);
 
-/** Starts a program, and returns it with the first line that it prints. */
+/** Starts a program, and returns it with the first line that it prints, and with its log. */
 async function start(command, ...parameters) {
-  const child = spawn(command, parameters, { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(command, parameters, { stdio: ["pipe", "pipe", "pipe"] });
+  const log = [];
+  createInterface(child.stderr).on("line", (line) => log.push(line));
   const lines = createInterface(child.stdout);
   const [line] = await Promise.race([once(lines, "line"), once(child, "exit")]);
-  assert.ok(typeof line === "string", `${command} has ended`);
-  return { child, line };
+  assert.ok(typeof line === "string", `${command} has ended: ${log.join("\n")}`);
+  return { child, line, log };
 }
 
 const route = (path, page, more) => `
@@ -37,13 +40,15 @@ const route = (path, page, more) => `
   ${more}
   [route.cors]
   origins = ["${page}"]
-  headers = ["authorization", "${IAM_HEADER}"]
+  headers = ["authorization", "${CALLER_URL}"]
   expose = ["www-authenticate", "x-amzn-errortype", "x-request-id"]
 `;
 
-const config = ({ cognito, issuer, client, identityPool, api, sts }, page) => `
+const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey }, page) => `
   [server]
   listen = "127.0.0.1:0"
+  [log]
+  access = true
   [[identity]]
   name = "users"
   source = "cognito-identity-pool"
@@ -52,8 +57,8 @@ const config = ({ cognito, issuer, client, identityPool, api, sts }, page) => `
   [[identity]]
   name = "gateway"
   source = "static"
-  access_key_id = "AKIDGATEWAY"
-  secret_access_key = "secret"
+  access_key_id = "${gatewayKey[0]}"
+  secret_access_key = "${gatewayKey[1]}"
   [verify]
   [verify.iam]
   server_id = "${SERVER_ID}"
@@ -70,6 +75,13 @@ const config = ({ cognito, issuer, client, identityPool, api, sts }, page) => `
   ${route("/orders", page, 'identity = "users"')}
   ${route("/by-iam", page, 'identity = "gateway"')}
 `;
+
+/** Waits until the log has a line with the text. */
+async function logged(log, text) {
+  const isLogged = () => log.some((line) => line.includes(text));
+  for (let tries = 0; !isLogged() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 50));
+  return isLogged();
+}
 
 const folder = mkdtempSync(join(tmpdir(), "users-"));
 const started = [];
@@ -127,16 +139,35 @@ try {
     }
     check(counted.preflights > before, true, "a preflight asks for the header authorization");
 
-    // With the user's own signature, which STS verifies.
+    // By the user's own signature, which STS verifies once.
     const presigned = async ([servers, token, host, headers]) =>
       window.presigned(await window.keys(servers, token), host, headers);
-    const binding = { [BINDING]: SERVER_ID };
-    const host = new URL(servers.sts).host;
-    const identity = await tab.evaluate(presigned, [servers, tokens[user], host, binding]);
-    globalThis.lastIdentity = identity;
+    const callerUrl = await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: SERVER_ID }]);
+    for (let count = 0; count < 2; count++) {
+      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: callerUrl }]);
+      check(response.status, 200, `${user}, by STS: ${response.text ?? response.error}`);
+      check(JSON.parse(response.text).access_key_id, servers.gatewayKey[0], "the gateway signs with its own key");
+    }
+    const arn = `assumed-role/web-users/${user}`;
+    check(await logged(gateway.log, arn), true, `the gateway knows ${arn}`);
+    for (const [name, changed] of Object.entries({
+      "for another server": await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: "another" }]),
+      "for no server": await tab.evaluate(presigned, [servers, tokens[user], STS, {}]),
+      "for another host": callerUrl.replace(STS, "sts.example.com"),
+      "of another action": callerUrl.replace("GetCallerIdentity", "GetSessionToken"),
+    })) {
+      const before = await counts();
+      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: changed }]);
+      check([400, 401, 403].includes(response.status), true, `${name}: ${JSON.stringify(response)}`);
+      check(await counts(), before, `${name}: nothing is sent`);
+    }
+    const forged = callerUrl.replace(/Signature=./, (found) => (found.endsWith("0") ? "Signature=1" : "Signature=0"));
+    const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: forged }]);
+    check([401, 403].includes(response.status), true, `forged: ${JSON.stringify(response)}`);
   }
   check(ids.alice === ids.bob, false, "each user has its own keys");
   const afterUsers = await counts();
+  check(afterUsers.GetCallerIdentity, 4, "STS is asked once for each URL");
 
   const { page: tab } = await open(page);
   const made = async (body) => {

@@ -34,12 +34,6 @@ impl CallerSource {
     }
 }
 
-impl IdentityPool {
-    pub(crate) fn region(&self) -> &str {
-        self.id.split_once(':').map_or("", |(region, _)| region)
-    }
-}
-
 /// Returns the name of the login provider of an issuer (Amazon Cognito Federated Identities API Reference, `GetId`,
 /// "Logins").
 pub(crate) fn login_of(issuer: &str) -> &str {

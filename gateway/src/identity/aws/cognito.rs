@@ -5,7 +5,6 @@
 
 use std::{
     env,
-    sync::{Mutex, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -16,21 +15,21 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::http::HttpClients;
 use crate::{
     config::{IdentityPool, login_of},
     error::chain,
-    identity::{error::SourceError, user_token::UserToken},
+    identity::{
+        error::{FailureKind, SourceError},
+        user_token::UserToken,
+    },
 };
 
 /// Larger than any response.
 const MAX_RESPONSE_LEN: usize = 64 * 1024;
 /// Longest part of an error's message that the log has.
 const MAX_MESSAGE_LEN: usize = 300;
-/// Pause after a throttled call, for all users of the pool.
-const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 const REMEDY: &str = "check that Amazon Cognito can be reached from here";
 
 /// Client of one identity pool.
@@ -38,8 +37,6 @@ const REMEDY: &str = "check that Amazon Cognito can be reached from here";
 pub(super) struct IdentityPoolClient {
     pool: IdentityPool,
     clients: HttpClients,
-    /// End of the pause after a throttled call.
-    paused_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Deserialize)]
@@ -73,11 +70,7 @@ struct PoolRejection {
 
 impl IdentityPoolClient {
     pub(super) fn new(pool: IdentityPool, clients: HttpClients) -> Self {
-        Self {
-            pool,
-            clients,
-            paused_until: Mutex::default(),
-        }
+        Self { pool, clients }
     }
 
     /// Returns credentials of the user. `identity_id` is the ID that the pool has given the user, if it is known.
@@ -119,15 +112,11 @@ impl IdentityPoolClient {
         body: &Value,
         token: &UserToken,
     ) -> Result<T, SourceError> {
-        self.check_pause()?;
         let (status, headers, text) = self.send(action, body).await?;
         if status.is_success() {
             return serde_json::from_slice(&text).map_err(|_| invalid_response());
         }
         let rejection = PoolRejection::parse(status, &headers, &text);
-        if rejection.is_throttling() {
-            *self.paused_until() = Some(Instant::now() + THROTTLE_PAUSE);
-        }
         Err(rejection.into_error(action, token.secret()))
     }
 
@@ -177,7 +166,7 @@ impl IdentityPoolClient {
             values.find(|url| !url.is_empty())
         });
         configured.unwrap_or_else(|| {
-            let region = self.pool.region();
+            let (region, _) = self.pool.id.split_once(':').unwrap_or_default();
             let domain = if region.starts_with("cn-") {
                 "amazonaws.com.cn"
             } else {
@@ -185,22 +174,6 @@ impl IdentityPoolClient {
             };
             format!("https://cognito-identity.{region}.{domain}/")
         })
-    }
-
-    fn check_pause(&self) -> Result<(), SourceError> {
-        match *self.paused_until() {
-            Some(end) if Instant::now() < end => Err(SourceError::new(
-                "Amazon Cognito throttles this gateway",
-                "request a higher quota of GetId and GetCredentialsForIdentity",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn paused_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -262,10 +235,10 @@ impl PoolRejection {
             "ResourceNotFoundException" => {
                 SourceError::new(cause, "compare identity_pool_id with the identity pool")
             }
-            _ if self.is_throttling() => SourceError::new(
-                cause,
-                "request a higher quota of GetId and GetCredentialsForIdentity",
-            ),
+            _ if self.is_throttling() => {
+                let remedy = "request a higher quota of GetId and GetCredentialsForIdentity";
+                SourceError::new(cause, remedy).with_kind(FailureKind::Throttling)
+            }
             _ => SourceError::new(
                 cause,
                 "see the errors of GetCredentialsForIdentity in Amazon Cognito's API reference",

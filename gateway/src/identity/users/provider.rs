@@ -14,7 +14,7 @@ use crate::{
     error::chain,
     identity::{
         aws::UserClient,
-        error::{IdentityError, SourceError, source_error},
+        error::{FailureKind, IdentityError, SourceError, source_error},
         tracked::{CallCounts, expired_credentials, has_expired, timed_out},
         user_token::UserToken,
     },
@@ -24,6 +24,8 @@ use crate::{
 const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 /// Time for which a rejected token is not sent again: the next call would have the same result.
 const REJECTION_LIFETIME: Duration = Duration::from_secs(5);
+/// Time for which no user calls the service after a throttled call.
+const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 const REMEDY: &str = "check the identity";
 
 /// State that the users of an identity share.
@@ -33,6 +35,8 @@ pub(super) struct UserSource {
     pub(super) client: UserClient,
     pub(super) timeout: Duration,
     pub(super) calls: Arc<CallCounts>,
+    /// End of the pause after a throttled call.
+    pub(super) paused_until: Mutex<Option<Instant>>,
 }
 
 /// The token of a user that expires last.
@@ -109,6 +113,9 @@ impl UserProvider {
             }
             Err(error) => source_error(&error, REMEDY),
         };
+        if error.kind == FailureKind::Throttling {
+            *lock(&self.source.paused_until) = Some(Instant::now() + THROTTLE_PAUSE);
+        }
         self.source.calls.add_failure();
         let failure = IdentityError::new(&self.source.identity, &error);
         if failure.rejects_caller() {
@@ -128,6 +135,10 @@ impl UserProvider {
         if token.expires_at() <= SystemTime::now() {
             let error = SourceError::rejected("the caller's token has expired", "send a new token");
             return Err(error.into());
+        }
+        if lock(&self.source.paused_until).is_some_and(|end| Instant::now() < end) {
+            let cause = "the service throttles this gateway";
+            return Err(SourceError::new(cause, "request a higher quota of it").into());
         }
         let mut identity_id = lock(&self.identity_id).clone();
         let source = &self.source;

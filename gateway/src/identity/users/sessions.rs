@@ -1,6 +1,9 @@
 //! Sessions of users, bounded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 use tower_sigv4::credentials::CredentialsCache;
@@ -78,6 +81,7 @@ impl Users {
                 client: UserClient::new(source, clients.clone())?,
                 timeout: settings.path.timeout,
                 calls,
+                paused_until: Mutex::default(),
                 identity,
             }),
         })

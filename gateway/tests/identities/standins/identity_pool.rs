@@ -32,6 +32,8 @@ pub enum PoolState {
     Throttled,
     /// Rejects one user.
     Denied(String),
+    /// Rejects all users, and quotes their tokens.
+    Echo,
     /// Keeps requests until the state changes.
     Held,
 }
@@ -115,7 +117,7 @@ async fn call(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Strin
             "NotAuthorizedException",
             "Access to Identity is forbidden.",
         ),
-        (_, None) => {
+        (_, None) | (PoolState::Echo, _) => {
             // The real one does not quote the token. The gateway must not depend on that.
             let message = format!("Invalid login token {}", token.unwrap_or_default());
             error(400, "NotAuthorizedException", &message)

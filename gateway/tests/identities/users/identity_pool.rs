@@ -1,15 +1,16 @@
 //! Users of an identity pool.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use serde_json::json;
+use tokio::time::{self, Instant};
 
 use super::{Servers, get_as};
 use crate::{
-    admin, gateway,
+    VARIABLES, admin, gateway,
     sessions::callers,
-    standins::{CLIENT_ID, Issuer},
-    support::signed_request,
+    standins::{CLIENT_ID, Issuer, PoolState},
+    support::{Gateway, TempFile, gateway_command, signed_request},
 };
 
 #[tokio::test]
@@ -166,4 +167,46 @@ async fn identity_with_a_login_rejects_other_issuers() {
         response.body
     );
     assert_eq!(servers.pool.count("GetId"), 1);
+}
+
+#[tokio::test]
+async fn kept_credentials_need_a_valid_token() {
+    let servers = Servers::start().await;
+    let config = servers.config("");
+    let strict = "clock_skew = \"1ms\"\nalgorithms";
+    let gateway = gateway(&config.replacen("algorithms", strict, 1));
+    let short = servers.issuer.token_for("alice", Duration::from_secs(2));
+    let key = get_as(&gateway, &short, "/orders").await.body;
+    assert!(key.ends_with("alice"), "{key}");
+    let started = Instant::now();
+    while get_as(&gateway, &short, "/orders").await.status == 200 {
+        assert!(started.elapsed() < Duration::from_secs(30), "no expiry");
+        time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(get_as(&gateway, &short, "/orders").await.status, 401);
+    let new = servers.issuer.token("alice");
+    assert_eq!(get_as(&gateway, &new, "/orders").await.body, key);
+}
+
+#[tokio::test]
+async fn log_has_no_token_and_no_secret() {
+    let servers = Servers::start().await;
+    let config = servers.config("") + "[log]\nlevel = \"trace\"\naccess = true\n";
+    let file = TempFile::new(&config);
+    let mut command = gateway_command();
+    command
+        .args(["--config", &file.path])
+        .envs(VARIABLES)
+        .stderr(Stdio::piped());
+    let gateway = Gateway::spawn(&mut command);
+    let token = servers.issuer.token("alice");
+    assert_eq!(get_as(&gateway, &token, "/orders").await.status, 200);
+    let rejected = servers.issuer.token("bob");
+    servers.pool.set(PoolState::Echo);
+    assert_eq!(get_as(&gateway, &rejected, "/orders").await.status, 403);
+    let log = gateway.stop_and_read_log();
+    assert!(log.contains("Amazon Cognito rejected GetId"), "{log}");
+    for secret in [&*token, &*rejected, "secret-of-", "token-of-"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Users that assume a role with their own token.
 
+use serde_json::json;
+
 use super::get_as;
 use crate::{
     gateway, route, server,
-    standins::{Issuer, Origin, Sts},
+    standins::{CLIENT_ID, Issuer, Origin, Sts},
 };
 
 fn identity(sts: &Sts, more: &str) -> String {
@@ -60,4 +62,28 @@ async fn user_that_the_trust_policy_rejects_gets_403() {
     }
     assert_eq!(sts.calls().len(), 1);
     assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn users_of_two_issuers_or_audiences_do_not_share_credentials() {
+    let issuers = [Issuer::start().await, Issuer::start().await];
+    let sts = Sts::start().await;
+    let origin = Origin::start(sts.keys.clone()).await;
+    let audiences = format!("[\"{CLIENT_ID}\", \"another\"]");
+    let accepted = issuers.each_ref().map(|issuer| {
+        let table = issuer.verify();
+        table.replace(&format!("\"{CLIENT_ID}\""), &audiences)
+    });
+    let config = server() + &identity(&sts, "") + &accepted.concat();
+    let gateway = gateway(&(config + &route("orders", &origin, "users")));
+    let mut tokens = issuers.each_ref().map(|it| it.token("alice")).to_vec();
+    let mut claims = issuers[0].claims(&tokens[0]).expect("valid");
+    claims["aud"] = json!("another");
+    tokens.push(issuers[0].sign(&claims));
+    for token in tokens.iter().chain(&tokens) {
+        let response = get_as(&gateway, token, "/orders").await;
+        assert_eq!(response.status, 200, "{}", response.body);
+    }
+    assert_eq!(origin.different().len(), 3);
+    assert_eq!(sts.calls().len(), 3);
 }

@@ -1,9 +1,14 @@
 //! Sign-out by the admin port.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::{Servers, get_as};
-use crate::{TestResponse, exchange, gateway, support::Gateway};
+use crate::{
+    TestResponse, VARIABLES, exchange, gateway, get_until,
+    support::{Gateway, TempFile},
+};
 
 async fn post(gateway: &Gateway, content_type: &str, body: &str) -> TestResponse {
     let address = gateway.printed_after("admin http://");
@@ -68,4 +73,27 @@ async fn malformed_sign_outs_are_rejected() {
         let response = post(&gateway, content_type, body).await;
         assert_eq!(response.status, status, "{body}: {}", response.body);
     }
+}
+
+#[tokio::test]
+async fn reload_keeps_credentials_and_sign_outs() {
+    let servers = Servers::start().await;
+    let config = servers.config("");
+    let file = TempFile::new(&config);
+    let gateway = Gateway::start(&["--config", &file.path], &VARIABLES);
+    let [alice, bob] = ["alice", "bob"].map(|user| servers.issuer.token(user));
+    for token in [&alice, &bob] {
+        assert_eq!(get_as(&gateway, token, "/orders").await.status, 200);
+    }
+    let body = json!({ "issuer": servers.issuer.url, "subject": "alice" }).to_string();
+    assert_eq!(post(&gateway, "application/json", &body).await.status, 200);
+
+    let open = "[[route]]\npath = \"/new\"\norigin = \"orders\"\n";
+    fs::write(&file.path, config + open).expect("written");
+    gateway.signal("HUP");
+    // Without the new route, the response is 404.
+    get_until(&gateway, "/new", |response| response.status != 404).await;
+    assert_eq!(get_as(&gateway, &bob, "/orders").await.status, 200);
+    assert_eq!(servers.pool.count("GetCredentialsForIdentity"), 2);
+    assert_eq!(get_as(&gateway, &alice, "/orders").await.status, 403);
 }
