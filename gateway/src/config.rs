@@ -27,7 +27,7 @@ pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
-    cache::{CacheSection, CacheStore, RedisServers},
+    cache::{CacheSection, CacheStore, RedisAuthSection, RedisAuthService, RedisServers},
     credentials::CredentialsSection,
     error::ConfigError,
     identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
