@@ -8,7 +8,7 @@ use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     credentials::{Credentials, CredentialsCache},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{KeyStore, StaticKeys, Verifier, VerifySettings},
+    verify::{KeyRequest, KeyStore, StaticKeys, Verifier, VerifySettings},
 };
 
 const SECRET: &str = "hunter2-secret";
@@ -99,7 +99,10 @@ fn assert_verifier_shows_no_secret(settings: &SigningSettings, verify: VerifySet
         format!("{accepted:?}"),
         format!("{:?}", accepted.to_verified()),
         format!("{verifier:?}"),
-        format!("{:?}", keys.lookup("AKIDEXAMPLE")),
+        format!(
+            "{:?}",
+            keys.lookup(&KeyRequest::new("AKIDEXAMPLE", "s3", "us-east-1"))
+        ),
         format!("{keys:?}"),
         format!("{layer:?}"),
         format!("{:?}", layer.layer(())),

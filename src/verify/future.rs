@@ -45,7 +45,7 @@ where
                 }
                 StateProj::LookingUp { pending, lookup } => {
                     let key = ready!(Pin::new(lookup).poll(cx));
-                    let (request, body) = pending.take().expect("taken once");
+                    let (mut request, body) = pending.take().expect("taken once");
                     let step = request.resume(key);
                     State::advance(request, step, body)
                 }

@@ -8,7 +8,8 @@
 //! 1. The headers are parsed and checked for everything that needs no key.
 //! 2. The key is looked up, and the signature is verified.
 //! 3. The body is compared with the signed hash.
-//! 4. The inner service is called, with a [`Verified`] in the request's extensions.
+//! 4. The inner service is called, with a [`Verified`] in the request's extensions, and what the key store
+//!    [attached](Key::with_extension).
 //!
 //! A rejected request drops the inner service and gets an error response in AWS's format.
 //!
@@ -77,13 +78,14 @@ mod settings;
 mod signed_headers;
 mod signing_time;
 mod state;
+mod step;
 mod verified;
 mod verifier;
 
 pub use self::{
     body_check::BodyCheck,
     future::ResponseFuture,
-    key_store::{KeyStore, LookupFuture, StaticKeys},
+    key_store::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},

@@ -8,8 +8,10 @@ use smallvec::SmallVec;
 #[cfg(feature = "sigv4a")]
 use super::region_set;
 use super::{
-    Rejection, RejectionKind as Kind, VerifyServices, VerifySettings, body_check,
-    rejection::truncated, request_checks, signed_headers, signing_time,
+    KeyRequest, Rejection, RejectionKind as Kind, VerifyServices, VerifySettings, body_check,
+    key_store::{MAX_SESSION_TOKEN, RequestToken},
+    rejection::truncated,
+    request_checks, signed_headers, signing_time,
 };
 use crate::sigv4::{
     PathForm, Payload, SessionToken,
@@ -55,14 +57,6 @@ pub(super) enum DeclaredPayload {
     Undeclared,
     /// `UNSIGNED-PAYLOAD`, accepted only for a request without a body.
     NoBody,
-}
-
-/// Session token of a request, as received.
-enum RequestToken<'a> {
-    None,
-    Header(&'a [u8]),
-    /// Percent-encoded.
-    Query(&'a str),
 }
 
 /// Headers that a signature depends on. Each may appear once; duplicates are ambiguous.
@@ -151,6 +145,17 @@ impl<'a> ParsedRequest<'a> {
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.authorization.access_key_id
+    }
+
+    /// Returns what a [`KeyStore`](super::KeyStore) sees of the request.
+    pub fn key_request(&self) -> KeyRequest<'_> {
+        KeyRequest::new(
+            self.access_key_id(),
+            self.authorization.service,
+            &*self.region,
+        )
+        .with_presigned(self.authorization.presigned.is_some())
+        .with_received_token(self.session_token)
     }
 
     /// Returns the scope that the signing key is derived for.
@@ -348,14 +353,18 @@ fn session_token<'a>(
         (Some(_), Some(_)) => return Err(duplicate()),
         (token, session) => token.or(session),
     };
-    match (header, &authorization.presigned) {
-        (None, None) => Ok(RequestToken::None),
-        (Some(value), None) => Ok(RequestToken::Header(value.as_bytes())),
-        (None, Some(presigned)) => Ok(presigned
+    let token = match (header, &authorization.presigned) {
+        (None, None) => RequestToken::None,
+        (Some(value), None) => RequestToken::Header(value.as_bytes()),
+        (None, Some(presigned)) => presigned
             .session_token
-            .map_or(RequestToken::None, RequestToken::Query)),
-        (Some(_), Some(_)) => Err(duplicate()),
+            .map_or(RequestToken::None, RequestToken::Query),
+        (Some(_), Some(_)) => return Err(duplicate()),
+    };
+    if token.exceeds(MAX_SESSION_TOKEN) {
+        return Err(Kind::SessionToken.rejection("the session token has more than 8192 bytes"));
     }
+    Ok(token)
 }
 
 impl fmt::Debug for ParsedRequest<'_> {

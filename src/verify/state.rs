@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::SystemTime};
 
-use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
@@ -9,13 +8,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
+    BodyCheck, LookupFuture, Rejection, RejectionKind as Kind, Verified,
     body_check::{collect_rejection, payload_mismatch, presigned_upload, undeclared_body},
     error_response::{Explain, error_response},
-    key_store::LookupResult,
+    key_store::{Attachments, LookupResult},
     layer_config::LayerConfig,
-    parsed_request::DeclaredPayload,
     request_checks,
+    step::{AfterCollect, Step, found_key, verify},
 };
 use crate::{
     body::{AwsChunkedDecoder, Collect, Collected, VerifiedBody, declared_len},
@@ -53,35 +52,10 @@ pub(super) struct Pending<S> {
     inner: S,
     config: Arc<LayerConfig>,
     head: Parts,
+    /// Those of the key, applied when the whole request is verified.
+    attachments: Attachments,
     /// Arrival time. The request does not expire during the key lookup or while its body is read.
     now: SystemTime,
-}
-
-/// Next step for a request.
-pub(super) enum Step {
-    LookUp(LookupFuture),
-    /// No signature covers the body. Without a `Verified` the request is anonymous.
-    PassThrough(Option<Verified>),
-    /// The signature is verified; the inner service checks the body as it reads it.
-    Stream(Verified, PayloadHash),
-    /// Collect a body of at most so many bytes.
-    Collect(u64, AfterCollect),
-    /// The signature is verified; the request must have no body.
-    ExpectEmpty(Verified),
-    /// The signature of the headers is verified; the chunks follow.
-    Decode(Verified, ExpectedChunks, BodyCheck),
-}
-
-/// Check that follows when the body is collected.
-pub(super) enum AfterCollect {
-    /// The signature is verified; compare the signed hash.
-    CompareHash(Verified, PayloadHash),
-    /// The headers have no hash; verify the signature.
-    VerifySignature(Credentials),
-    /// Each chunk is verified already.
-    Decoded(Verified),
-    /// The body must be empty.
-    Empty(Verified),
 }
 
 impl<S, B> State<S, S::Future, B>
@@ -100,11 +74,12 @@ where
         }
         // That of an outer layer may be about another body.
         head.extensions.remove::<VerifiedPayload>();
-        let pending = Pending {
+        let mut pending = Pending {
             now: config.clock.now(),
             inner,
             config,
             head,
+            attachments: Attachments::default(),
         };
         let step = pending.first_step();
         Self::advance(pending, step, body)
@@ -233,7 +208,11 @@ where
         let verified_service = pending.verified_service(verified.as_ref());
         let extensions = &mut pending.head.extensions;
         match verified {
-            Some(proof) => drop(extensions.insert(proof)),
+            Some(proof) => {
+                // First, so that a key store cannot replace the proof.
+                pending.attachments.apply(extensions);
+                extensions.insert(proof);
+            }
             None => drop(extensions.remove::<Verified>()),
         }
         match verified_service {
@@ -253,7 +232,7 @@ impl<S> Pending<S> {
     }
 
     /// Verifies the request, unless the key lookup has to wait.
-    fn first_step(&self) -> Result<Step, Rejection> {
+    fn first_step(&mut self) -> Result<Step, Rejection> {
         let request = match self.config.verifier.parse(&self.head, self.now) {
             Err(rejection)
                 if self.config.allows_anonymous
@@ -263,61 +242,23 @@ impl<S> Pending<S> {
             }
             parsed => parsed?,
         };
-        let lookup = self.config.keys.lookup(request.access_key_id());
+        let lookup = self.config.keys.lookup(&request.key_request());
         match lookup.into_ready() {
-            Ok(key) => self.verify(request, key),
+            Ok(found) => {
+                let key = found_key(found)?;
+                self.attachments = key.attachments;
+                verify(&self.config, request, key.credentials)
+            }
             Err(waiting) => Ok(Step::LookUp(waiting)),
         }
     }
 
     /// Continues after a lookup that had to wait.
-    pub(super) fn resume(&self, key: LookupResult) -> Result<Step, Rejection> {
-        self.verify(self.config.verifier.parse(&self.head, self.now)?, key)
-    }
-
-    /// Verifies the signature, unless the body has to be collected first.
-    fn verify(&self, request: ParsedRequest<'_>, found: LookupResult) -> Result<Step, Rejection> {
-        let verifier = &self.config.verifier;
-        let settings = verifier.services().at(request.rules.position);
-        let check = settings.body_check.unwrap_or(self.config.body_check);
-        let key = found
-            .map_err(|source| {
-                Kind::LookupFailed
-                    .rejection("the key lookup failed")
-                    .with_source(source)
-            })?
-            .ok_or_else(|| Kind::UnknownKey.rejection("there is no key with this id"))?;
-        match request.payload {
-            DeclaredPayload::Payload(payload) => {
-                let verified = verifier
-                    .verify_head(request, &key, payload.as_bytes())?
-                    .to_verified();
-                Ok(match (payload, check) {
-                    (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
-                        Step::Collect(limit, AfterCollect::CompareHash(verified, hash))
-                    }
-                    (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
-                    (Payload::Unsigned, _) => Step::PassThrough(Some(verified)),
-                })
-            }
-            DeclaredPayload::Undeclared => {
-                request.check_key(&key)?; // before the body is read
-                let limit = match check {
-                    BodyCheck::Collected { limit } => limit,
-                    BodyCheck::Streamed => self.config.unhashed_limit,
-                };
-                Ok(Step::Collect(limit, AfterCollect::VerifySignature(key)))
-            }
-            DeclaredPayload::NoBody => {
-                let verified = verifier.verify_head(request, &key, Payload::Unsigned.as_bytes())?;
-                Ok(Step::ExpectEmpty(verified.to_verified()))
-            }
-            DeclaredPayload::Chunks(framing, decoded_length) => {
-                let (verified, chunks) =
-                    verifier.verify_chunked(request, &key, framing, decoded_length)?;
-                Ok(Step::Decode(verified.to_verified(), chunks, check))
-            }
-        }
+    pub(super) fn resume(&mut self, found: LookupResult) -> Result<Step, Rejection> {
+        let request = self.config.verifier.parse(&self.head, self.now)?;
+        let key = found_key(found)?;
+        self.attachments = key.attachments;
+        verify(&self.config, request, key.credentials)
     }
 
     /// Compares a collected body with the signature.

@@ -20,7 +20,7 @@ use tower_sigv4::{
     body::{BodyBudget, SignedBody, VerifiedBody},
     origin::{PayloadMode, UriOrigin},
     sigv4::{Checksum, ChunkSize, PayloadHash},
-    verify::{BodyCheck, RejectionKind, VerifySettings},
+    verify::{BodyCheck, KeyRequest, RejectionKind, VerifySettings},
 };
 
 use super::services::{AlternatelyReady, PendingBody, Sending, SlowProvider};
@@ -99,7 +99,7 @@ impl TestSetup {
         let client = SigningLayer::new(SlowProvider, target)
             .with_clock(Clock::manual(now()))
             .with_body_budget(budgets[0].clone());
-        let keys = async |_: String| {
+        let keys = async |_: KeyRequest<'static>| {
             task::yield_now().await;
             Ok::<_, Infallible>(Some(common::credentials()))
         };

@@ -12,7 +12,7 @@ use tower_sigv4::{
     body::VerifiedBody,
     credentials::Credentials,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{StaticKeys, VerifySettings},
+    verify::{KeyRequest, StaticKeys, VerifySettings},
 };
 
 use crate::common::{self, credentials, now, signed};
@@ -337,7 +337,9 @@ async fn error_responses_contain_no_secret_and_no_signature() {
 
 #[tokio::test]
 async fn failed_lookups_are_503_without_a_reason() {
-    let broken = async |_: String| Err(io::Error::other("hunter2 is the password"));
+    let broken = async |_: KeyRequest<'static>| {
+        Err::<Option<Credentials>, _>(io::Error::other("hunter2 is the password"))
+    };
     for (service, code) in [
         ("execute-api", "ServiceUnavailableException"),
         ("s3", "ServiceUnavailable"),

@@ -2,10 +2,10 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 /// Error of an HTTP client.
@@ -53,7 +53,25 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request, and returns status and body of its response.
+    /// Creates a client that fails every request, for settings that need none.
+    ///
+    /// ```
+    /// use tower_sigv4_callers::{HttpClient, jwt::{JwtSettings, JwtVerifier}};
+    ///
+    /// let settings = JwtSettings::new("https://login.example.com")?
+    ///     .with_jwks(r#"{"keys": []}"#)?
+    ///     .add_audience("orders");
+    /// assert!(JwtVerifier::new(HttpClient::disabled(), [settings]).is_ok());
+    /// # Ok::<(), tower_sigv4_callers::Error>(())
+    /// ```
+    #[must_use]
+    pub fn disabled() -> Self {
+        Self::new(tower::service_fn(|_| async {
+            Err::<Response<Full<Bytes>>, BoxError>("the HTTP client is disabled".into())
+        }))
+    }
+
+    /// Sends a request, and returns its response with the whole body.
     ///
     /// # Errors
     ///
@@ -63,12 +81,19 @@ impl HttpClient {
         request: Request<Full<Bytes>>,
         limit: usize,
         timeout: Duration,
-    ) -> Result<(StatusCode, Bytes), BoxError> {
+    ) -> Result<Response<Bytes>, BoxError> {
         let exchange = async {
             let response = self.service.clone().oneshot(request).await?;
-            let (head, body) = response.into_parts();
-            let collected = Limited::new(body, limit).collect().await?;
-            Ok((head.status, collected.to_bytes()))
+            let (head, mut body) = response.into_parts();
+            let mut collected = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let data = frame?.into_data().unwrap_or_default();
+                if data.len() > limit - collected.len() {
+                    return Err(format!("the response exceeds {limit} bytes").into());
+                }
+                collected.extend_from_slice(&data);
+            }
+            Ok(Response::from_parts(head, collected.freeze()))
         };
         tokio::time::timeout(timeout, exchange).await?
     }

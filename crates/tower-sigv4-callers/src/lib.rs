@@ -1,5 +1,13 @@
-//! Tower middleware that authenticates the callers of a service.
+#![doc = include_str!("../README.md")]
+#![warn(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)]
 
+mod error;
 mod http_client;
+pub mod jwt;
+mod response_body;
 
-pub use self::http_client::{BoxError, HttpClient};
+pub use self::{
+    error::Error,
+    http_client::{BoxError, HttpClient},
+    response_body::ResponseBody,
+};

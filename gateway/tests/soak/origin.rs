@@ -23,7 +23,7 @@ use tower_sigv4::{
     VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
-    verify::{KeyStore, LookupFuture, RejectionKind, Verified, VerifySettings},
+    verify::{Key, KeyRequest, KeyStore, LookupFuture, RejectionKind, Verified, VerifySettings},
 };
 
 use crate::support::REGION;
@@ -187,11 +187,11 @@ pub(crate) fn number(headers: &HeaderMap) -> Option<u64> {
 struct Keys(Arc<Origin>);
 
 impl KeyStore for Keys {
-    fn lookup(&self, id: &str) -> LookupFuture {
+    fn lookup(&self, request: &KeyRequest<'_>) -> LookupFuture {
         let newest = self.0.generation.load(Ordering::SeqCst);
         let known = (newest.saturating_sub(VALID_GENERATIONS - 1)..=newest)
             .map(|number| key("ORIGIN", number));
-        let mut known = known.filter(|key| key.access_key_id() == id);
-        LookupFuture::ready(Ok(known.next_back()))
+        let mut known = known.filter(|key| key.access_key_id() == request.access_key_id());
+        LookupFuture::ready(Ok(known.next_back().map(Key::from)))
     }
 }

@@ -22,7 +22,7 @@ use tower_sigv4::{
     Clock, VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
-    verify::{RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
+    verify::{KeyRequest, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
 };
 
 use crate::common::now;
@@ -204,9 +204,12 @@ async fn clock_windows_include_their_ends() {
 async fn changed_secrets_take_effect_immediately() {
     let secret = std::sync::Arc::new(std::sync::Mutex::new(SECRET));
     let held = secret.clone();
-    let keys = move |id: String| {
+    let keys = move |request: KeyRequest<'static>| {
         let secret = *held.lock().expect("not poisoned");
-        async move { Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, None, "test"))) }
+        async move {
+            let id = request.access_key_id();
+            Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, None, "test")))
+        }
     };
     let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
     let layer = VerifyLayer::new(keys, settings).with_clock(Clock::manual(now()));

@@ -8,7 +8,7 @@ use http::Request;
 use tower_sigv4::{
     Clock, VerifyLayer,
     credentials::Credentials,
-    verify::{RejectionKind as Kind, VerifySettings},
+    verify::{KeyRequest, RejectionKind as Kind, VerifySettings},
 };
 
 use super::{Base, draft::*, edit::*, layer_for, layer_in, verify};
@@ -308,9 +308,12 @@ async fn region_sets_changed_in_transit_are_rejected() {
 async fn changed_secrets_take_effect_immediately() {
     let secret = std::sync::Arc::new(std::sync::Mutex::new(SECRET));
     let held = secret.clone();
-    let keys = move |id: String| {
+    let keys = move |request: KeyRequest<'static>| {
         let secret = *held.lock().expect("not poisoned");
-        async move { Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, None, "test"))) }
+        async move {
+            let id = request.access_key_id();
+            Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, None, "test")))
+        }
     };
     let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
     let layer = VerifyLayer::new(keys, settings.with_sigv4a(true)).with_clock(Clock::manual(now()));

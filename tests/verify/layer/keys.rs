@@ -6,25 +6,26 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue, Request, request::Parts};
 use tower_sigv4::{
     ErrorKind,
     credentials::Credentials,
-    sigv4::PayloadHash,
-    verify::{KeyStore, RejectionKind as Kind, StaticKeys, Verifier},
+    sigv4::{Identity, PayloadHash, Signer, SigningParams},
+    verify::{Key, KeyRequest, KeyStore, RejectionKind as Kind, StaticKeys, Verified, Verifier},
 };
 
-use super::{accepted, data, head, post, settings, unhashed, with_keys};
-use crate::common::{credentials, now, signed};
+use super::{accepted, data, head, post, settings, unhashed, unsigned, with_keys};
+use crate::common::{self, ScriptedBody, credentials, now, signed};
 
 #[tokio::test]
 async fn keys_are_looked_up_once_per_well_formed_request() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    let layer = with_keys(move |id: String| {
-        assert_eq!(id, "AKIDEXAMPLE");
+    let layer = with_keys(move |request: KeyRequest<'static>| {
+        assert_eq!(request.access_key_id(), "AKIDEXAMPLE");
         count.fetch_add(1, Ordering::SeqCst);
         async {
             tokio::task::yield_now().await;
@@ -50,7 +51,7 @@ async fn keys_are_looked_up_once_per_well_formed_request() {
 #[tokio::test]
 async fn requests_over_a_limit_cause_no_lookup() {
     let layer = with_keys(
-        async |_: String| -> Result<Option<Credentials>, Infallible> {
+        async |_: KeyRequest<'static>| -> Result<Option<Credentials>, Infallible> {
             panic!("the key is looked up")
         },
     );
@@ -125,10 +126,14 @@ fn contradicting_keys_and_settings_are_rejected() {
 async fn ready_lookups_can_be_awaited() {
     let result = StaticKeys::new([credentials()])
         .expect("valid")
-        .lookup("AKIDEXAMPLE")
+        .lookup(&KeyRequest::new("AKIDEXAMPLE", "execute-api", "us-east-1"))
         .await;
     assert_eq!(
-        result.expect("no error").expect("a key").access_key_id(),
+        result
+            .expect("no error")
+            .expect("a key")
+            .credentials()
+            .access_key_id(),
         "AKIDEXAMPLE"
     );
 }
@@ -138,5 +143,153 @@ async fn shared_key_stores_are_accepted() {
     let keys: Arc<dyn KeyStore> = Arc::new(StaticKeys::new([credentials()]).expect("valid"));
     let request = accepted(&with_keys(keys.clone()), post("", [])).await;
     request.expect("accepted");
-    assert!(keys.lookup("AKIDOTHER").await.expect("no error").is_none());
+    assert!(
+        keys.lookup(&KeyRequest::new("AKIDOTHER", "s3", "us-east-1"))
+            .await
+            .expect("no error")
+            .is_none()
+    );
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Tenant(&'static str);
+
+#[tokio::test]
+async fn accepted_requests_carry_the_extensions_of_their_key() {
+    let layer = with_keys(async |request: KeyRequest<'static>| {
+        assert_eq!(request.access_key_id(), "AKIDEXAMPLE");
+        tokio::task::yield_now().await;
+        let key = Key::from(credentials()).with_extension(Tenant("acme"));
+        Ok::<_, Infallible>(Some(key))
+    });
+    for request in [post("a", [data("a")]), unhashed("a", [data("a")])] {
+        let request = accepted(&layer, request).await.expect("accepted");
+        assert_eq!(request.extensions().get(), Some(&Tenant("acme")));
+    }
+    let request = accepted(&layer.with_anonymous(true), unsigned()).await;
+    let request = request.expect("accepted");
+    assert_eq!(request.extensions().get::<Tenant>(), None);
+}
+
+#[tokio::test]
+async fn key_stores_cannot_replace_the_proof() {
+    let other = Credentials::new("AKIDOTHER", "secret", None, None, "test");
+    let keys = StaticKeys::new([other.clone()]).expect("valid");
+    let request = Request::from_parts(signed_by(other), ScriptedBody::new([]));
+    let request = accepted(&with_keys(keys), request).await.expect("accepted");
+    let proof = request.extensions().get::<Verified>().cloned();
+    let proof = proof.expect("a proof");
+    let layer = with_keys(move |_: KeyRequest<'static>| {
+        let key = Key::from(credentials()).with_extension(proof.clone());
+        async { Ok::<_, Infallible>(Some(key)) }
+    });
+    let request = accepted(&layer, post("", [])).await.expect("accepted");
+    let proof = request.extensions().get::<Verified>().expect("a proof");
+    assert_eq!(proof.access_key_id(), "AKIDEXAMPLE");
+}
+
+fn signed_by(key: Credentials) -> Parts {
+    let (settings, identity) = (common::settings("execute-api"), Identity::new(key));
+    let identity = identity.expect("valid");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let mut head = head();
+    Signer::new().sign(&mut head, &params).expect("signed");
+    head
+}
+
+fn presigned_by(key: Credentials) -> Parts {
+    let (settings, identity) = (common::settings("execute-api"), Identity::new(key));
+    let identity = identity.expect("valid");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let mut head = head();
+    let signer = Signer::new();
+    signer
+        .presign(&mut head, &params, Duration::from_secs(60))
+        .expect("presigned");
+    head
+}
+
+fn with_token(token: &str) -> Credentials {
+    let key = credentials();
+    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    Credentials::new(id, secret, Some(token.to_owned()), None, "test")
+}
+
+#[test]
+fn key_requests_describe_the_request() {
+    let verifier = Verifier::new(settings());
+    let token = "a+b/c=="; // escaped in a query
+    for (head, session_token, is_presigned) in [
+        (signed_by(credentials()), None, false),
+        (presigned_by(credentials()), None, true),
+        (signed_by(with_token(token)), Some(token), false),
+        (presigned_by(with_token(token)), Some(token), true),
+    ] {
+        let parsed = verifier.parse(&head, now()).expect("well-formed");
+        let owned = parsed.key_request().into_owned();
+        for request in [&parsed.key_request(), &owned] {
+            assert_eq!(request.access_key_id(), "AKIDEXAMPLE");
+            assert_eq!(request.session_token(), session_token);
+            assert_eq!(request.service(), "execute-api");
+            assert_eq!(request.region(), "us-east-1");
+            assert_eq!(request.is_presigned(), is_presigned);
+            assert!(!format!("{request:?}").contains(token), "{request:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn temporary_keys_can_be_derived_from_the_session_token() {
+    let layer = with_keys(async |request: KeyRequest<'static>| {
+        let token = request.session_token().map(str::to_owned);
+        Ok::<_, Infallible>(token.map(|token| with_token(&token)))
+    });
+    for head in [
+        signed_by(with_token("a+b")),
+        presigned_by(with_token("a+b")),
+    ] {
+        let request = Request::from_parts(head, ScriptedBody::new([]));
+        accepted(&layer, request).await.expect("accepted");
+    }
+    let rejected = accepted(&layer, post("", [])).await;
+    assert_eq!(rejected.err(), Some(Kind::UnknownKey));
+    let mut tampered = signed_by(with_token("a+b"));
+    let other = HeaderValue::from_static("a+c");
+    tampered.headers.insert("x-amz-security-token", other);
+    let request = Request::from_parts(tampered, ScriptedBody::new([]));
+    let rejected = accepted(&layer, request).await;
+    assert_eq!(rejected.err(), Some(Kind::SignatureMismatch));
+}
+
+/// Unauthenticated clients can send these requests.
+#[test]
+fn session_tokens_are_limited_before_the_lookup() {
+    let verifier = Verifier::new(settings());
+    let fits = "/".repeat(8192);
+    let too_long = fits.clone() + "/";
+    for (head, kind) in [
+        (signed_by(with_token(&fits)), None),
+        (presigned_by(with_token(&fits)), None),
+        (signed_by(with_token(&too_long)), Some(Kind::SessionToken)),
+        (
+            presigned_by(with_token(&too_long)),
+            Some(Kind::SessionToken),
+        ),
+    ] {
+        let rejected = verifier.parse(&head, now()).err();
+        assert_eq!(rejected.map(|rejection| rejection.kind()), kind);
+    }
+}
+
+#[test]
+fn tokens_that_are_not_utf8_match_no_key() {
+    let mut head = signed_by(with_token("a\u{fffd}"));
+    let invalid = HeaderValue::from_bytes(b"a\xff").expect("a value");
+    head.headers.insert("x-amz-security-token", invalid);
+    let verifier = Verifier::new(settings());
+    let parsed = verifier.parse(&head, now()).expect("well-formed");
+    let key = with_token(parsed.key_request().session_token().expect("a token"));
+    let rejected = verifier.verify(parsed, &key, &PayloadHash::EMPTY);
+    let kind = rejected.expect_err("another token").kind();
+    assert_eq!(kind, Kind::SessionToken);
 }

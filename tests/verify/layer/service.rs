@@ -13,8 +13,8 @@ use tower_sigv4::{
     body::VerifiedBody,
     credentials::Credentials,
     verify::{
-        BodyCheck, KeyStore, LookupFuture, Rejection, RejectionKind as Kind, ResponseFuture,
-        StaticKeys, Verified, Verifier, VerifySettings,
+        BodyCheck, CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, Rejection,
+        RejectionKind as Kind, ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
     },
 };
 use tower_test::mock;
@@ -49,18 +49,20 @@ fn rejections() -> Vec<(VerifyLayer, Request<ScriptedBody>, Kind)> {
     let small = || layer().with_body_check(BodyCheck::Collected { limit: 3 });
     let sized = |size| post("ab", [data("ab")]).map(|body| body.with_size(size));
     let missing = || with_keys(StaticKeys::new([]).expect("none"));
-    let broken = async |_: String| Err(io::Error::other("no database"));
-    let expired = async |id: String| {
+    let broken = async |_: KeyRequest<'static>| {
+        Err::<Option<Credentials>, _>(io::Error::other("no database"))
+    };
+    let expired = async |request: KeyRequest<'static>| {
         let secret = credentials().secret_access_key().to_owned();
         Ok::<_, Infallible>(Some(Credentials::new(
-            id,
+            request.access_key_id(),
             secret,
             None,
             Some(now()),
             "test",
         )))
     };
-    let of_another = async |_: String| {
+    let of_another = async |_: KeyRequest<'static>| {
         let secret = credentials().secret_access_key().to_owned();
         Ok::<_, Infallible>(Some(Credentials::new(
             "akidexample",
@@ -70,8 +72,10 @@ fn rejections() -> Vec<(VerifyLayer, Request<ScriptedBody>, Kind)> {
             "test",
         )))
     };
-    let empty =
-        async |id: String| Ok::<_, Infallible>(Some(Credentials::new(id, "", None, None, "test")));
+    let empty = async |request: KeyRequest<'static>| {
+        let id = request.access_key_id();
+        Ok::<_, Infallible>(Some(Credentials::new(id, "", None, None, "test")))
+    };
     vec![
         (layer(), unsigned(), Kind::MissingAuthentication),
         (missing(), post("", []), Kind::UnknownKey),
@@ -142,7 +146,7 @@ async fn rejected_headers_release_the_permit_immediately() {
 
 #[tokio::test]
 async fn futures_dropped_in_any_state_release_the_permit() {
-    let hangs = async |_: String| pending::<Result<_, Infallible>>().await;
+    let hangs = async |_: KeyRequest<'static>| pending::<Result<Option<Key>, Infallible>>().await;
     for (layer, request, state) in [
         (layer(), unsigned(), "rejected"),
         (with_keys(hangs), post("", []), "looking up the key"),
@@ -172,7 +176,9 @@ async fn futures_dropped_in_any_state_release_the_permit() {
 
 #[tokio::test]
 async fn error_responses_carry_the_rejection_and_its_source() {
-    let broken = async |_: String| Err::<Option<Credentials>, _>(io::Error::other("no database"));
+    let broken = async |_: KeyRequest<'static>| {
+        Err::<Option<Credentials>, _>(io::Error::other("no database"))
+    };
     for (layer, request, cause) in [
         (with_keys(broken), post("", []), "no database"),
         (layer(), post("a", [Step::Fail]), "connection reset"),
@@ -240,6 +246,9 @@ fn public_types_are_send_and_sync() {
     is::<StaticKeys>();
     is::<Verified>();
     is::<Kind>();
+    is::<CachedKeys>();
+    is::<Key>();
+    is::<KeyRequest<'_>>();
 
     fn is_shared<T: Send + Sync + std::fmt::Debug>() {}
     is_shared::<Verifier>();

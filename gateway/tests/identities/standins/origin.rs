@@ -10,7 +10,7 @@ use http::{HeaderMap, header};
 use tokio::net::TcpListener;
 use tower_sigv4::{
     VerifyLayer,
-    verify::{Verified, VerifySettings},
+    verify::{KeyRequest, Verified, VerifySettings},
 };
 
 use super::Keys;
@@ -41,8 +41,8 @@ impl Origin {
             cache_control,
             seen: seen.clone(),
         };
-        let lookup = move |id: String| {
-            let found = keys.find(&id);
+        let lookup = move |request: KeyRequest<'static>| {
+            let found = keys.find(request.access_key_id());
             async move { Ok::<_, std::convert::Infallible>(found) }
         };
         let settings = VerifySettings::new("execute-api", REGION).expect("a scope");

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_sigv4::{
     VerifyLayer,
-    verify::{Verified, VerifySettings},
+    verify::{KeyRequest, Verified, VerifySettings},
 };
 use url::form_urlencoded;
 
@@ -93,8 +93,8 @@ impl Sts {
             denied: Mutex::default(),
         });
         let lookup_keys = keys.clone();
-        let lookup = move |id: String| {
-            let found = lookup_keys.find(&id);
+        let lookup = move |request: KeyRequest<'static>| {
+            let found = lookup_keys.find(request.access_key_id());
             async move { Ok::<_, std::convert::Infallible>(found) }
         };
         let settings = VerifySettings::new("sts", REGION).expect("a scope");

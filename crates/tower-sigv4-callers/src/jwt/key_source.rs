@@ -1,0 +1,73 @@
+//! Sources of the keys of an issuer.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use http::{Uri, uri::Scheme};
+
+use super::jwks::Jwks;
+use crate::Error;
+
+/// Source of the keys of an issuer.
+#[derive(Clone)]
+pub(super) enum KeySource {
+    /// URL of the OpenID Connect discovery document.
+    Discovery(Uri),
+    JwksUrl(Uri),
+    Fixed(Arc<Jwks>),
+}
+
+/// Fixed keys are not compared: they are never equal.
+impl PartialEq for KeySource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Discovery(ours), Self::Discovery(theirs))
+            | (Self::JwksUrl(ours), Self::JwksUrl(theirs)) => ours == theirs,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Discovery(url) => f.debug_tuple("Discovery").field(url).finish(),
+            Self::JwksUrl(url) => f.debug_tuple("JwksUrl").field(url).finish(),
+            Self::Fixed(jwks) => f.debug_tuple("Fixed").field(jwks).finish(),
+        }
+    }
+}
+
+/// Parses a URL whose response can be trusted: over TLS, or from this machine.
+pub(super) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
+    let parsed = url.parse::<Uri>().map_err(|_| not_a_url(url, name))?;
+    let authority = parsed.authority().ok_or_else(|| not_a_url(url, name))?;
+    if authority.as_str().contains('@') {
+        // The value may be a password.
+        return Err(Error::new(format!(
+            "the {name} contains a user name; remove it"
+        )));
+    }
+    let scheme = parsed.scheme();
+    if scheme == Some(&Scheme::HTTPS) || scheme == Some(&Scheme::HTTP) && is_loopback(&parsed) {
+        return Ok(parsed);
+    }
+    Err(not_secure(url, name))
+}
+
+pub(super) fn is_loopback(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn not_a_url(url: &str, name: &str) -> Error {
+    Error::new(format!(
+        "the {name} {url:?} is not a URL; use one that begins with https://"
+    ))
+}
+
+fn not_secure(url: &str, name: &str) -> Error {
+    Error::new(format!(
+        "the {name} {url:?} is not secure; use https (http is accepted for loopback hosts alone)"
+    ))
+}
