@@ -7,6 +7,7 @@ mod caller;
 mod headers;
 mod identity;
 mod origin;
+mod redis_auth;
 mod route;
 mod scope;
 #[cfg(test)]
@@ -133,6 +134,7 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
+        let cache = cache::build(&file.cache, &identities)?;
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -150,7 +152,7 @@ impl ActiveConfig {
             rules,
             origins: file.origin.len(),
             routes,
-            cache: cache::build(&file.cache)?,
+            cache,
             warnings: warnings
                 .into_iter()
                 .map(|warning| warning.with_line(text))

@@ -33,7 +33,7 @@ pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
-    cache::{CacheSection, CacheStore, RedisServers},
+    cache::{CacheSection, CacheStore, RedisAuthSection, RedisAuthService, RedisServers},
     caller::{AllowSection, CallerSection, MatchSection},
     credentials::CredentialsSection,
     error::ConfigError,
