@@ -33,7 +33,7 @@ pub(crate) use self::{
     cache::{CacheSection, CacheStore, RedisServers},
     credentials::CredentialsSection,
     error::ConfigError,
-    headers::{ClientAuthorization, HeaderChanges},
+    headers::ClientAuthorization,
     identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
     log::Log,
     origin::{OriginHost, OriginSection, Signing},
