@@ -97,7 +97,7 @@ async fn verify_token(verifier: &JwtVerifier, head: &mut Parts) -> Result<(), jw
 }
 
 fn token_rejected(rejection: &jwt::Rejection) -> Response {
-    let mut rejected = CallerRejection::of_token(rejection).into_response();
+    let mut rejected = CallerRejection::from_token(rejection).into_response();
     if let Some(challenge) = rejection.www_authenticate() {
         let headers = rejected.headers_mut();
         headers.insert(header::WWW_AUTHENTICATE, challenge);

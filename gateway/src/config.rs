@@ -37,7 +37,7 @@ pub(crate) use self::{
     caller::{AllowSection, CallerSection, MatchSection},
     credentials::CredentialsSection,
     error::ConfigError,
-    headers::{ClientAuthorization, HeaderChanges},
+    headers::ClientAuthorization,
     identity::{
         CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
         login_of,

@@ -55,7 +55,7 @@ impl CallerRejection {
         }
     }
 
-    pub(super) fn of_token(rejection: &jwt::Rejection) -> Self {
+    pub(super) fn from_token(rejection: &jwt::Rejection) -> Self {
         let kind = rejection.kind();
         Self {
             mechanism: "jwt",
