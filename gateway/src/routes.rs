@@ -171,7 +171,8 @@ fn route_service(
             service.map_request(move |request| edited(request, |it| edits.apply_to_client(it))),
         );
     }
-    service = authenticated(verification, service.clone(), service);
+    let callers = verification.map(|it| it.with_kept_authorization(route.keeps_authorization));
+    service = authenticated(callers, service.clone(), service);
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
