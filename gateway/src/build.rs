@@ -3,9 +3,11 @@
 mod bodies;
 mod cache;
 mod cache_key;
+mod caller;
 mod headers;
 mod identity;
 mod origin;
+mod redis_auth;
 mod route;
 mod scope;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
+    authorization::Authorization,
     caller_keys::KeysEndpoint,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
@@ -42,6 +45,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) used_identities: Vec<Arc<Identity>>,
     pub(crate) rules: OriginRules,
     pub(crate) verification: Option<CallerVerification>,
+    /// Present if the file has a `[[caller]]`.
+    pub(crate) authorization: Option<Arc<Authorization>>,
     /// Path of the file with more callers' keys.
     pub(crate) keys_file: Option<String>,
     /// Memory that all bodies share.
@@ -90,8 +95,10 @@ impl ActiveConfig {
         warnings.extend(identity::warnings(&identities));
         identity::check_logins(file, &identities)?;
         file.check_origin_names()?;
+        file.check_route_names()?;
         let mut rules = OriginRules::new();
         let mut routes = Vec::new();
+        let mut route_facts = Vec::new();
         let mut used_origins = BTreeMap::new();
         let mut used_identities = BTreeMap::new();
         let trusted_proxies = file.cache.trusted_proxies()?.into();
@@ -101,6 +108,7 @@ impl ActiveConfig {
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
             origin.check_cache(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
+            route_facts.push(caller::route_facts(section, origin, &built)?);
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);
             routes.push(Route::build(
@@ -126,6 +134,7 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
+        let cache = cache::build(&file.cache, &identities)?;
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -137,12 +146,13 @@ impl ActiveConfig {
             identities,
             used_identities: used_identities.into_values().collect(),
             verification: verification(file, &rules, &bodies.budget)?,
+            authorization: caller::authorization(file, &rules, route_facts)?.map(Arc::new),
             keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
             routes,
-            cache: cache::build(&file.cache)?,
+            cache,
             warnings: warnings
                 .into_iter()
                 .map(|warning| warning.with_line(text))

@@ -15,6 +15,7 @@
 
 mod admin;
 mod authentication;
+mod authorization;
 mod build;
 mod caller;
 mod caller_keys;
@@ -58,11 +59,14 @@ use std::{
     io::{self, Read, Write},
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
 };
 
+use http::request::Parts;
 use tokio::runtime::Runtime;
 
 use self::{
+    authorization::{Authorization, CallerFacts},
     build::ActiveConfig,
     cli::Command,
     error::{BoxError, chain},
@@ -114,6 +118,30 @@ pub fn check(text: &str) -> Result<(), String> {
 pub fn explain(saved: &str) -> Result<(String, serde_json::Value), String> {
     explain::Explanation::parse(saved)
         .map(|explanation| (explanation.to_string(), explanation.to_json()))
+}
+
+/// Authorization by the sections `[[caller]]` of a configuration, without its services.
+#[derive(Debug)]
+pub struct Authorizer(Arc<Authorization>);
+
+impl Authorizer {
+    /// Parses a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message that `--check` prints, or one for a configuration without `[[caller]]`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config = ActiveConfig::parse(text).map_err(|error| error.to_string())?;
+        let authorization = config.authorization.ok_or("there is no [[caller]]")?;
+        Ok(Self(authorization))
+    }
+
+    /// Returns `true` if the caller with this key may send a request.
+    #[must_use]
+    pub fn allows(&self, access_key_id: &str, head: &Parts, body: &[u8]) -> bool {
+        self.0
+            .allows(CallerFacts::Key { access_key_id }, head, body)
+    }
 }
 
 /// Prints a line. A closed standard output is not an error.

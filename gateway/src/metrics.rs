@@ -42,6 +42,8 @@ pub(crate) struct Metrics {
     pub(crate) cache: IntCounterVec,
     not_stored: IntCounterVec,
     purges: IntCounterVec,
+    /// By name of the section `[[caller]]` and by limit.
+    pub(crate) caller_limits: IntCounterVec,
     origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
     connections: IntGauge,
@@ -83,6 +85,14 @@ impl Metrics {
         let purges =
             IntCounterVec::new(Opts::new(prefixed("cache_purges_total"), help), &["kind"])?;
         registry.register(Box::new(purges.clone()))?;
+        let caller_limits = IntCounterVec::new(
+            Opts::new(
+                prefixed("caller_limited_total"),
+                "Requests beyond a limit of their caller, by [[caller]] and limit.",
+            ),
+            &["caller", "limit"],
+        )?;
+        registry.register(Box::new(caller_limits.clone()))?;
         Ok(Self {
             requests: counters(
                 "requests_total",
@@ -111,6 +121,7 @@ impl Metrics {
                 &["reason"],
             )?,
             purges,
+            caller_limits,
             origin_rejections: counters(
                 "origin_rejections_total",
                 "Signatures rejected by the origin, by cause.",

@@ -14,7 +14,7 @@ use crate::{
     log::{AccessRecord, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
-    response::LoggedError,
+    response::{LoggedError, NotAllowed},
 };
 
 /// nginx's code for a client that closed its connection before the response.
@@ -91,6 +91,9 @@ impl RequestRecord {
             let kind = kebab(rejection.kind());
             self.meter.record_rejection(&kind, rejection);
             return Some(("sigv4", kind));
+        }
+        if let Some(NotAllowed { mechanism }) = response.get() {
+            return Some((mechanism, "not-allowed".to_owned()));
         }
         let rejection = response.get::<CallerRejection>()?;
         self.meter.record_caller_rejection(rejection);

@@ -129,7 +129,7 @@ pub(super) fn check(origin: &OriginSection, identities: &Identities) -> Result<(
     }
 }
 
-fn named<'a>(
+pub(super) fn named<'a>(
     name: &Spanned<String>,
     identities: &'a Identities,
 ) -> Result<&'a Arc<Identity>, ConfigError> {
