@@ -77,23 +77,29 @@ impl Authentication {
             // The configuration requires a mechanism, and a token is one only with a verifier.
             (_, None, _) => return Err("no mechanism verifies callers".into()),
         };
-        if let Err(rejection) = verify_token(verifier, &mut head).await {
+        if let Err(rejection) = self.verify_token(verifier, &mut head).await {
             return Ok(token_rejected(&rejection));
         }
         log::record_caller(&head.extensions);
         let verified = self.verified.clone();
         verified.oneshot(Request::from_parts(head, body)).await
     }
-}
 
-/// Verifies the token, and removes it: the origin might use it, or log it.
-async fn verify_token(verifier: &JwtVerifier, head: &mut Parts) -> Result<(), jwt::Rejection> {
-    let token = verifier.verify(head).await?;
-    for name in verifier.headers() {
-        head.headers.remove(name);
+    /// Verifies the token, and removes it: the origin might use it, or log it.
+    async fn verify_token(
+        &self,
+        verifier: &JwtVerifier,
+        head: &mut Parts,
+    ) -> Result<(), jwt::Rejection> {
+        let token = verifier.verify(head).await?;
+        for name in verifier.headers() {
+            if *name != header::AUTHORIZATION || !self.verification.keeps_authorization {
+                head.headers.remove(name);
+            }
+        }
+        head.extensions.insert(token);
+        Ok(())
     }
-    head.extensions.insert(token);
-    Ok(())
 }
 
 fn token_rejected(rejection: &jwt::Rejection) -> Response {

@@ -52,8 +52,8 @@ impl KeyStore for CallerKeys {
     fn lookup(&self, request: &KeyRequest<'_>) -> LookupFuture {
         let endpoint = self.endpoint.load();
         match &*endpoint {
-            Some(endpoint) if !self.configured_ids.contains(request.access_key_id()) => {
-                endpoint.lookup(request)
+            Some(others) if !self.configured_ids.contains(request.access_key_id()) => {
+                others.lookup(request)
             }
             _ => self.configured.lookup(request),
         }

@@ -187,7 +187,8 @@ fn route_service(
     };
     // Authorization judges the headers that are sent.
     let verified = edits(authorize(service.clone()));
-    service = authenticated(verification, verified, edits(service));
+    let callers = verification.map(|it| it.with_kept_authorization(route.keeps_authorization));
+    service = authenticated(callers, verified, edits(service));
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()

@@ -15,8 +15,8 @@ use tower_sigv4::{
 use super::{cache::RouteCache, headers, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
-        AddressingStyleName, ConfigError, CorsSection, OriginSection, RouteSection, Spanned,
-        duration, header_name, located, page_origin,
+        AddressingStyleName, ClientAuthorization, ConfigError, CorsSection, OriginSection,
+        RouteSection, Spanned, duration, header_name, located, page_origin,
     },
     header_edits::{RequestEdits, ResponseEdits},
     upstream::UpstreamSettings,
@@ -33,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
+    /// `true` if the origin receives a client's own `authorization`.
+    pub(crate) keeps_authorization: bool,
     /// Present if its responses are cached.
     pub(crate) cache: Option<RouteCache>,
     /// Name in metrics, such as `api.example.com/orders`.
@@ -76,6 +78,7 @@ impl Route {
             retry: max_attempts.map(|attempts| RetryPolicy::new().with_max_attempts(attempts)),
             max_concurrency: section.max_concurrency()?,
             rate: section.rate()?,
+            keeps_authorization: section.client_authorization()? != ClientAuthorization::Drop,
             cors: cors.map(|it| cors_layer(it, has_challenge)).transpose()?,
             cache: section.cache.then(cache),
             label: section.label(),

@@ -30,6 +30,8 @@ pub(crate) struct CallerVerification {
     pub(crate) signatures: Option<VerifyLayer>,
     /// Present if callers can send tokens.
     pub(crate) tokens: Option<JwtVerifier>,
+    /// `true` if the origin receives the client's `authorization`, by a setting of the route.
+    pub(crate) keeps_authorization: bool,
     /// Keys of `signatures`.
     pub(crate) keys: Option<CallerKeys>,
     rules: OriginRules,
@@ -47,11 +49,17 @@ impl CallerVerification {
         let (layer, keys) = signatures.unzip();
         Self {
             signatures: layer,
+            keeps_authorization: false,
             keys,
             tokens,
             rules,
             verified,
         }
+    }
+
+    pub(crate) fn with_kept_authorization(mut self, is_kept: bool) -> Self {
+        self.keeps_authorization = is_kept;
+        self
     }
 
     pub(super) fn with_budget(mut self, budget: BodyBudget) -> Self {

@@ -51,13 +51,13 @@ impl KeysEndpoint {
         });
         let counted = calls.clone();
         let lookup = move |request: KeyRequest<'static>| {
-            let (client, calls) = (client.clone(), counted.clone());
+            let (caller, counters) = (client.clone(), counted.clone());
             async move {
-                let found = client.lookup(&request).await;
+                let found = caller.lookup(&request).await;
                 let counter = match &found {
-                    Ok(Some(_)) => &calls.found,
-                    Ok(None) => &calls.unknown,
-                    Err(_) => &calls.failed,
+                    Ok(Some(_)) => &counters.found,
+                    Ok(None) => &counters.unknown,
+                    Err(_) => &counters.failed,
                 };
                 counter.fetch_add(1, Ordering::Relaxed);
                 found

@@ -176,7 +176,7 @@ impl VerifySection {
             (None, None) => None,
         };
         if let Some((setting, path)) = named {
-            let of_file = path.and_then(|path| keys_of_file(&path));
+            let of_file = path.and_then(|name| keys_of_file(&name));
             keys.extend(of_file.map_err(|message| setting.error(message))?);
         }
         if keys.is_empty()

@@ -77,8 +77,10 @@ impl KeysEndpointSection {
         let uri: Uri = written
             .parse()
             .map_err(|_| invalid("the url of the keys endpoint is not valid"))?;
-        let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| invalid("the url of the keys endpoint has no host"))?;
+        let host = uri
+            .host()
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| invalid("the url of the keys endpoint has no host"))?;
         if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
             return Err(invalid(
                 "the url of the keys endpoint has a password; use authorization_env or authorization_file",

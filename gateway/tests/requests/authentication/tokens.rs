@@ -169,6 +169,22 @@ async fn token_in_its_own_header_is_removed() {
 }
 
 #[tokio::test]
+async fn route_can_send_the_verified_token_to_its_origin() {
+    let issuer = Issuer::start().await;
+    let verify = format!(
+        "authorization = \"move:x-client-authorization\"\n{}",
+        issuer.verify()
+    );
+    let (origin, gateway) = start(&verify).await;
+    let token = issuer.token("alice");
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    assert_eq!(get(&gateway, "/orders", &bearer).await.status, 200);
+    let seen = origin.requests();
+    let moved = format!("x-client-authorization: Bearer {token}\r\n");
+    assert!(seen[0].contains(&moved), "{}", seen[0]);
+}
+
+#[tokio::test]
 async fn web_pages_can_read_the_challenge() {
     let issuer = Issuer::start().await;
     let origin = TestOrigin::start(OK).await;
