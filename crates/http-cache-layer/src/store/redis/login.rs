@@ -81,9 +81,8 @@ enum Renewal {
 
 impl StreamingCredentialsProvider for LoginSource {
     fn subscribe(&self) -> Pin<Box<dyn Stream<Item = RedisResult<BasicAuth>> + Send + 'static>> {
-        let source = self.clone();
         Box::pin(stream::unfold(
-            (source, Renewal::First),
+            (self.clone(), Renewal::First),
             |(source, renewal)| async move {
                 let (login, next) = source.next(renewal).await?;
                 Some((login, (source, next)))
