@@ -14,7 +14,9 @@
 )]
 
 mod admin;
+mod authentication;
 mod build;
+mod caller;
 mod cli;
 mod config;
 mod connection;
@@ -22,9 +24,11 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod header_edits;
 mod headers;
 mod identity;
 mod init;
+mod issuer_client;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod listener;

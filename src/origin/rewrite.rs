@@ -24,7 +24,13 @@ pub(crate) fn rewrite(
     let host = parts.headers.remove(header::HOST);
     let is_websocket_upgrade = headers::is_websocket_upgrade(parts);
     let forwarded = origin.options().forwarded;
+    let authorization = (signs && origin.options().forwards_authorization(&parts.headers))
+        .then(|| parts.headers.remove(header::AUTHORIZATION))
+        .flatten();
     headers::remove_for_origin(&mut parts.headers, signs, forwarded);
+    if let Some(value) = authorization {
+        parts.headers.insert(header::AUTHORIZATION, value);
+    }
     join_cookies(&mut parts.headers);
     parts
         .headers

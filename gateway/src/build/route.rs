@@ -12,12 +12,13 @@ use tower_sigv4::{
     retry::RetryPolicy,
 };
 
-use super::{cache::RouteCache, identity::RouteIdentity, origin, scope::signing_settings};
+use super::{cache::RouteCache, headers, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
         AddressingStyleName, ConfigError, CorsSection, OriginSection, RouteSection, Spanned,
         duration, header_name, located, page_origin,
     },
+    header_edits::{RequestEdits, ResponseEdits},
     upstream::UpstreamSettings,
 };
 
@@ -40,6 +41,9 @@ pub(crate) struct Route {
     pub(crate) origin: String,
     /// Format of the gateway's own errors, for clients that show none.
     pub(crate) error_format: ErrorFormat,
+    /// `None` if the origin receives the client's headers.
+    pub(crate) request_edits: Option<Arc<RequestEdits>>,
+    pub(crate) response_edits: Arc<ResponseEdits>,
 }
 
 impl Route {
@@ -74,6 +78,8 @@ impl Route {
             label: section.label(),
             origin: origin.name.get_ref().clone(),
             error_format: ErrorFormat::for_service(signing_settings(origin)?.service()),
+            request_edits: headers::request_edits(section, origin)?.map(Arc::new),
+            response_edits: Arc::new(headers::response_edits(section)?),
         })
     }
 }

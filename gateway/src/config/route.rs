@@ -11,6 +11,9 @@ use serde::Deserialize;
 use super::{
     bodies::Payload,
     error::ConfigError,
+    headers::{
+        ClientAuthorization, RequestHeadersSection, ResponseHeadersSection, client_authorization,
+    },
     origin::OriginSection,
     value::{Size, Spanned, positive},
 };
@@ -44,6 +47,12 @@ pub(crate) struct RouteSection {
     #[serde(default)]
     pub(crate) cache: bool,
     pub(crate) cors: Option<CorsSection>,
+    /// Handling of a client's `authorization`, such as a bearer token.
+    pub(crate) authorization: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) request_headers: RequestHeadersSection,
+    #[serde(default)]
+    pub(crate) response_headers: ResponseHeadersSection,
 }
 
 /// Place of a bucket's name in requests.
@@ -107,6 +116,12 @@ impl RouteSection {
         self.rate.as_ref().map(quota).transpose()
     }
 
+    /// Returns the handling of a client's `authorization` that is no signature of AWS.
+    pub(crate) fn client_authorization(&self) -> Result<ClientAuthorization, ConfigError> {
+        let setting = self.authorization.as_ref();
+        setting.map_or(Ok(ClientAuthorization::Drop), client_authorization)
+    }
+
     /// Name in metrics, such as `api.example.com/orders`.
     pub(crate) fn label(&self) -> String {
         let host = self.host.as_ref().map_or("", |host| host.get_ref());
@@ -126,6 +141,8 @@ impl RouteSection {
             add_prefix,
             amz_headers,
             query_parameters,
+            authorization,
+            request_headers,
             // The response of an origin does not depend on these.
             origin: _,
             // Described with its role by `RouteCache`.
@@ -139,6 +156,7 @@ impl RouteSection {
             rate: _,
             cache: _,
             cors: _,
+            response_headers: _,
         } = self;
         let header_values: Vec<_> = headers
             .iter()
@@ -147,6 +165,10 @@ impl RouteSection {
         let [host_name, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
         // A response that was cached before a limit was set is not served after it.
         let limits = (values(amz_headers), query_parameters);
+        let sent = (
+            authorization.as_ref().map(Spanned::get_ref),
+            request_headers.changes().map(|it| it.digest()).ok(), // they were checked
+        );
         format!(
             "{:?}",
             (
@@ -157,7 +179,8 @@ impl RouteSection {
                 header_values,
                 strip_prefix,
                 prefix,
-                limits
+                limits,
+                sent
             )
         )
     }

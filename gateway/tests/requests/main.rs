@@ -13,6 +13,7 @@ mod request_ids;
 mod routes;
 mod s3_clients;
 mod scopes;
+mod signature_settings;
 #[cfg(feature = "sigv4a")]
 mod sigv4a;
 mod trust;
