@@ -110,6 +110,8 @@ pub mod credentials;
 pub mod doctor;
 mod error;
 pub mod error_response;
+#[cfg(any(feature = "sign", feature = "verify"))]
+mod least_recent;
 pub mod origin;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]

@@ -87,6 +87,7 @@ impl ActiveConfig {
             warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
         warnings.extend(identity::warnings(&identities));
+        identity::check_logins(file, &identities)?;
         file.check_origin_names()?;
         let mut rules = OriginRules::new();
         let mut routes = Vec::new();
@@ -184,6 +185,9 @@ impl ActiveConfig {
         if cache && ["credentials", "identity"].into_iter().all(is_unchanged) {
             self.cache = last.cache.clone();
         }
+        if let Some(verification) = &last.verification {
+            self.verification = self.verification.map(|it| it.continuing(verification));
+        }
         if bodies {
             self.budget = last.budget.clone();
             self.verification = self
@@ -209,10 +213,14 @@ fn verification(
         let settings = BodySettings::new(&file.bodies, file.origin_of(route)?, Some(route));
         limit = limit.max(settings.limit);
     }
-    let layer = verify::layer(section, limit)?.with_body_budget(budget.clone());
+    section.check()?;
+    let layer = verify::layer(section, limit)?;
+    let signatures = layer.map(|it| it.with_body_budget(budget.clone()));
+    let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();
     Ok(Some(CallerVerification::new(
-        layer,
+        signatures,
+        tokens,
         rules.clone(),
         verified,
     )))

@@ -21,6 +21,7 @@ mod signature;
 mod text;
 mod value;
 mod verify;
+mod verify_jwt;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -34,7 +35,10 @@ pub(crate) use self::{
     credentials::CredentialsSection,
     error::ConfigError,
     headers::ClientAuthorization,
-    identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
+    identity::{
+        CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
+        login_of,
+    },
     log::Log,
     origin::{OriginHost, OriginSection, Signing},
     restart::needs_restart,
@@ -44,6 +48,7 @@ pub(crate) use self::{
     signature::SignedSelection,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
+    verify_jwt::JwtSection,
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
@@ -125,18 +130,33 @@ impl ConfigFile {
         Ok(())
     }
 
+    /// Returns the issuers of accepted tokens.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &str> {
+        let tables = self.verify.iter().flat_map(|verify| &verify.jwt);
+        tables.map(|table| &**table.issuer.get_ref())
+    }
+
     /// Rejects routes that cannot be verified, or would give the caller's signature to an origin that can use it.
     pub(crate) fn check_verification(&self) -> Result<(), ConfigError> {
         if self.verify.is_none() {
             let mut settings = self.route.iter().filter_map(|route| route.verify.as_ref());
             return match settings.find(|verify| *verify.get_ref()) {
                 Some(verify) => {
-                    Err(verify.error("verify needs callers' keys; add a section [verify]"))
+                    Err(verify
+                        .error("verify needs callers' keys or tokens; add a section [verify]"))
                 }
                 None => Ok(()),
             };
         }
         for route in self.route.iter().filter(|route| route.is_verified()) {
+            // Tokens are removed.
+            if self
+                .verify
+                .as_ref()
+                .is_some_and(|it| !it.accepts_signatures())
+            {
+                break;
+            }
             if !self.origin_of(route)?.signs_always() {
                 return Err(route.origin.error(
                     "this origin would receive the caller's signature and could use it here; set \

@@ -14,7 +14,9 @@
 )]
 
 mod admin;
+mod authentication;
 mod build;
+mod caller;
 mod cli;
 mod config;
 mod connection;
@@ -26,6 +28,7 @@ mod header_edits;
 mod headers;
 mod identity;
 mod init;
+mod issuer_client;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod listener;

@@ -8,6 +8,7 @@ use tower_sigv4::{
     doctor::Diagnosis,
     verify::{Rejection, RejectionKind},
 };
+use tower_sigv4_callers::jwt;
 
 use crate::{
     log::{AccessRecord, RequestSummary},
@@ -76,6 +77,8 @@ impl RequestRecord {
             self.meter.record_rejection(&kind, rejection);
             kind
         });
+        let of_token = extensions.get::<jwt::RejectionKind>();
+        let rejection = rejection.or_else(|| Some(of_token?.as_str().replace('_', "-")));
         let diagnosis = extensions.get::<Diagnosis>();
         self.summary = RequestSummary {
             code: code.as_u16(),

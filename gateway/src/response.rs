@@ -165,11 +165,16 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     // An error of a streaming body is a cause of the failed exchange with the origin.
     let mut own = causes(error).filter_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
     if let Some(signing) = own.next() {
-        let message = match IdentityError::find(signing) {
-            Some(missing) => missing.to_string(),
-            None => signing.message_with(setting_name).into_owned(),
+        return match IdentityError::find(signing) {
+            Some(missing) if missing.rejects_caller() => {
+                (StatusCode::FORBIDDEN, missing.to_string())
+            }
+            Some(missing) => (signing.status(), missing.to_string()),
+            None => (
+                signing.status(),
+                signing.message_with(setting_name).into_owned(),
+            ),
         };
-        return (signing.status(), message);
     }
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
         return (invalid.status(), chain(error));

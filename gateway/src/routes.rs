@@ -17,19 +17,16 @@ use tower::{
     util::{BoxCloneSyncService, Oneshot},
 };
 use tower_sigv4::{
-    ErrorFormat,
-    body::{ResponseBody, VerifiedBody},
-    doctor::Diagnosis,
-    error_response::ErrorContext,
-    origin::OriginRules,
+    ErrorFormat, doctor::Diagnosis, error_response::ErrorContext, origin::OriginRules,
     retry::RetryPolicy,
 };
 
 use crate::{
     BoxError,
+    authentication::authenticated,
     build::{ActiveConfig, CallerVerification, Route},
     header_edits::ResponseEdits,
-    headers, log,
+    headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
     request_route::RequestRoute,
@@ -92,7 +89,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: verified(verification, signing.clone()),
+            no_route: authenticated(verification, signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -174,7 +171,7 @@ fn route_service(
             service.map_request(move |request| edited(request, |it| edits.apply_to_client(it))),
         );
     }
-    service = verified(verification, service);
+    service = authenticated(verification, service);
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
@@ -229,33 +226,6 @@ where
         + 'static,
 {
     BoxCloneSyncService::new(service.map_err(Into::into))
-}
-
-/// Verifies the caller of the requests that need it.
-fn verified(settings: Option<CallerVerification>, inner: RouteService) -> RouteService {
-    let Some(verification) = settings else {
-        return inner;
-    };
-    let layered = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| {
-            response::from_verification(response)
-        })
-        .layer(verification.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::record_caller(request.extensions());
-            request.map(Body::new)
-        })
-        .service(inner.clone());
-    let verifying = BoxCloneSyncService::new(layered);
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
-        let service = if verification.verifies(&head) {
-            &verifying
-        } else {
-            &inner
-        };
-        service.clone().oneshot(Request::from_parts(head, body))
-    }))
 }
 
 /// Retries only requests without a body, since the first attempt consumes a body. A POST without one follows the rules

@@ -17,6 +17,7 @@ use super::{
     cache::CredentialsCache,
     observer::{DropReason, Observer},
 };
+use crate::least_recent::remove_least_recent;
 
 /// A bounded set of identities, each with a [`CredentialsCache`], for roles per tenant or per caller.
 ///
@@ -290,15 +291,9 @@ impl Entry {
     }
 }
 
-/// Removes the identity that was unused for the longest time. The search is short beside the load of another identity.
-fn evict<K>(entries: &mut HashMap<K, Entry>) -> Option<Dropped> {
-    let oldest = entries
-        .values_mut()
-        .map(|entry| *entry.last_used.get_mut())
-        .min()?;
-    let (_, entry) = entries
-        .extract_if(|_, entry| *entry.last_used.get_mut() == oldest)
-        .next()?;
+fn evict<K: Hash + Eq>(entries: &mut HashMap<K, Entry>) -> Option<Dropped> {
+    let last_used = |entry: &Entry| entry.last_used.load(Ordering::Relaxed);
+    let (_, entry) = remove_least_recent(entries, last_used)?;
     Some((entry.credentials, DropReason::Evicted, entries.len()))
 }
 

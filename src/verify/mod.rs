@@ -85,7 +85,7 @@ mod verifier;
 pub use self::{
     body_check::BodyCheck,
     future::ResponseFuture,
-    key_store::{Key, KeyRequest, KeyStore, LookupFuture, StaticKeys},
+    key_store::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},

@@ -6,6 +6,7 @@
 mod cache;
 mod events;
 mod guard;
+mod identities;
 mod log;
 mod page;
 mod ready;
@@ -101,6 +102,7 @@ fn router(admin: Admin) -> Router {
         .route("/log", get(log::show).put(log::change))
         .route("/cache/purge", post(cache::purge_selected))
         .route("/cache/clear", post(cache::clear))
+        .route("/identities/sign-out", post(identities::sign_out))
         .route("/explain", workbench::route())
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))

@@ -116,6 +116,9 @@ impl Readiness {
 
 /// Returns the identity with its error. Only the log shows the error's source, which may name accounts.
 async fn check_identity(identity: Arc<Identity>) -> (Arc<Identity>, Option<String>) {
+    if identity.needs_token() {
+        return (identity, None); // known once a user calls
+    }
     let ready = identity.credentials().ready();
     let message = match time::timeout(CREDENTIALS_TIMEOUT, ready).await {
         Ok(Ok(())) => None,

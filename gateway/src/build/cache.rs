@@ -5,11 +5,12 @@ use std::sync::Arc;
 use http::request::Parts;
 use http_cache_layer::{CacheLayer, MemoryStore, Observer, RedisStore};
 use ipnet::IpNet;
-use tower_sigv4::{origin::ForwardedHeaders, verify::Verified};
+use tower_sigv4::origin::ForwardedHeaders;
 use url::form_urlencoded;
 
 use super::{cache_key::RouteKeys, identity::RouteIdentity};
 use crate::{
+    caller::Caller,
     config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
 };
@@ -116,7 +117,7 @@ fn with_hooks(layer: CacheLayer) -> CacheLayer {
     layer
         .with_name("sigv4-gateway")
         .with_bypass(is_presigned)
-        .with_authorized(|head| head.extensions.get::<Verified>().is_some())
+        .with_authorized(|head| Caller::from_extensions(&head.extensions).is_some())
         .with_detach(|head| {
             head.extensions.remove::<ClientConnection>();
         })

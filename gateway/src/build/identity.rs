@@ -5,15 +5,17 @@ use std::sync::Arc;
 use tower_sigv4::Origin;
 
 use crate::{
-    config::{ConfigError, ConfigFile, OriginSection, Role, RouteSection, Spanned},
-    identity::{Identities, Identity, IdentityPicker},
+    config::{
+        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Spanned, login_of,
+    },
+    identity::{Identities, Identity, RoutePicker},
 };
 
 /// Identity that a route's requests are signed with.
 pub(super) struct RouteIdentity {
     identity: Arc<Identity>,
     /// Present if each request may have its own session.
-    picker: Option<IdentityPicker>,
+    picker: Option<RoutePicker>,
 }
 
 impl RouteIdentity {
@@ -44,6 +46,15 @@ impl RouteIdentity {
                 identity.name()
             )));
         }
+        let has_tokens = is_verified && file.issuers().next().is_some();
+        if identity.needs_token() && !has_tokens {
+            let name = name_of_identity.unwrap_or(&route.origin);
+            return Err(name.error(format!(
+                "identity {:?} needs a token of each caller, but the route verifies none; add [[verify.jwt]], or remove \
+                 verify = false",
+                identity.name()
+            )));
+        }
         let shares_public = identity.settings().share_public;
         if route.cache && role.is_some_and(Role::has_request_id) && !shares_public {
             return Err(route.path.error(format!(
@@ -52,9 +63,8 @@ impl RouteIdentity {
                 identity.name()
             )));
         }
-        let sessions = identity.sessions();
         Ok(Self {
-            picker: sessions.map(|it| IdentityPicker::new(it, &route.label())),
+            picker: identity.picker(&route.label()),
             identity: identity.clone(),
         })
     }
@@ -82,7 +92,7 @@ impl RouteIdentity {
     }
 
     /// Returns the sessions that do not share cached responses.
-    pub(super) fn separated_sessions(&self) -> Option<IdentityPicker> {
+    pub(super) fn separated_sessions(&self) -> Option<RoutePicker> {
         let separates = !self.identity.settings().share_public;
         self.picker.clone().filter(|_| separates)
     }
@@ -90,6 +100,25 @@ impl RouteIdentity {
     pub(super) fn into_identity(self) -> Arc<Identity> {
         self.identity
     }
+}
+
+/// Rejects identities for users of an issuer whose tokens are not accepted.
+pub(super) fn check_logins(file: &ConfigFile, identities: &Identities) -> Result<(), ConfigError> {
+    for identity in identities.iter() {
+        let settings = identity.settings();
+        let login = settings.caller_source().and_then(CallerSource::login);
+        let is_known = |name: &str| file.issuers().any(|issuer| login_of(issuer) == name);
+        if let Some(name) = login.filter(|name| !is_known(name)) {
+            return Err(ConfigError::at(
+                settings.span.clone(),
+                format!(
+                    "login of identity {:?} is the issuer of no [[verify.jwt]]; add one with issuer = \"https://{name}\"",
+                    identity.name()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Rejects an unknown identity of an origin, which may have no route.

@@ -7,37 +7,56 @@ use tower_sigv4::{
     origin::OriginRules,
     verify::{BodyCheck, StaticKeys, VerifyServices, VerifySettings},
 };
+use tower_sigv4_callers::jwt::JwtVerifier;
 
 use super::scope::signing_settings;
 use crate::{
     config::{
-        BodyCheckName, BodySettings, ConfigError, ConfigFile, VerifyRules, VerifySection,
-        header_name, is_s3_family, located,
+        BodyCheckName, BodySettings, ConfigError, ConfigFile, JwtSection, VerifyRules,
+        VerifySection, header_name, is_s3_family, located,
     },
     error::chain,
+    issuer_client,
     setting_names::setting_name,
 };
 
 /// Verifies callers, on the routes that ask for it.
 #[derive(Clone)]
 pub(crate) struct CallerVerification {
-    pub(crate) layer: VerifyLayer,
+    /// Present if callers can sign their requests.
+    pub(crate) signatures: Option<VerifyLayer>,
+    /// Present if callers can send tokens.
+    pub(crate) tokens: Option<JwtVerifier>,
     rules: OriginRules,
     /// For each rule, `true` if callers are verified.
     verified: Vec<bool>,
 }
 
 impl CallerVerification {
-    pub(super) fn new(layer: VerifyLayer, rules: OriginRules, verified: Vec<bool>) -> Self {
+    pub(super) fn new(
+        signatures: Option<VerifyLayer>,
+        tokens: Option<JwtVerifier>,
+        rules: OriginRules,
+        verified: Vec<bool>,
+    ) -> Self {
         Self {
-            layer,
+            signatures,
+            tokens,
             rules,
             verified,
         }
     }
 
     pub(super) fn with_budget(mut self, budget: BodyBudget) -> Self {
-        self.layer = self.layer.with_body_budget(budget);
+        self.signatures = self.signatures.map(|it| it.with_body_budget(budget));
+        self
+    }
+
+    /// Keeps the issuers' keys of the last configuration.
+    pub(super) fn continuing(mut self, last: &Self) -> Self {
+        if let Some(others) = &last.tokens {
+            self.tokens = self.tokens.map(|it| it.continuing(others));
+        }
         self
     }
 
@@ -58,18 +77,43 @@ fn is_ambiguous(path: &str) -> bool {
         .any(|part| lower_case.contains(part))
 }
 
+/// Builds the verifier of tokens, if there are issuers.
+pub(super) fn tokens(section: &VerifySection) -> Result<Option<JwtVerifier>, ConfigError> {
+    let settings: Vec<_> = section
+        .jwt
+        .iter()
+        .map(JwtSection::settings)
+        .collect::<Result<_, _>>()?;
+    let Some(first) = section.jwt.first() else {
+        return Ok(None);
+    };
+    let client = issuer_client::client().map_err(|error| ConfigError::new(error.to_string()))?;
+    JwtVerifier::new(client, settings)
+        .map(Some)
+        .map_err(|error| first.issuer.error(error.to_string()))
+}
+
 /// Builds the layer, for bodies in memory of up to `body_limit` bytes.
-pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
+pub(super) fn layer(
+    section: &VerifySection,
+    body_limit: u64,
+) -> Result<Option<VerifyLayer>, ConfigError> {
+    let Some(service) = &section.service else {
+        return Ok(None);
+    };
     let mut services = Vec::new();
     for rules in section.rules()? {
         services.push(service_settings(&rules, body_limit)?.with_explain(section.explain));
     }
-    let error = |error: tower_sigv4::Error| section.service.error(chain(&error));
+    let error = |error: tower_sigv4::Error| service.error(chain(&error));
     let keys = StaticKeys::new(section.keys()?).map_err(error)?;
     let settings = VerifyServices::new(services).map_err(error)?;
-    Ok(VerifyLayer::new(keys, settings)
-        .with_unhashed_limit(body_limit)
-        .with_setting_names(setting_name))
+    let layer = VerifyLayer::new(keys, settings);
+    Ok(Some(
+        layer
+            .with_unhashed_limit(body_limit)
+            .with_setting_names(setting_name),
+    ))
 }
 
 /// Returns the requirements for requests that are signed for one service.

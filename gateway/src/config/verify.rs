@@ -11,6 +11,7 @@ use super::{
     error::ConfigError,
     list::OneOrMany,
     value::{Secret, Spanned},
+    verify_jwt::JwtSection,
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
 
@@ -18,7 +19,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifySection {
     /// A service, a list of services, or tables `[[verify.service]]` with rules of their own.
-    pub(crate) service: OneOrMany<VerifyServiceSection>,
+    pub(crate) service: Option<OneOrMany<VerifyServiceSection>>,
     region: Option<OneOrMany>,
     /// Name of an environment variable that contains the path of a file with more keys.
     keys_file_env: Option<Spanned<String>>,
@@ -36,6 +37,9 @@ pub(crate) struct VerifySection {
     pub(crate) explain: bool,
     #[serde(default)]
     key: Vec<Key>,
+    /// Issuers of tokens.
+    #[serde(default)]
+    pub(crate) jwt: Vec<JwtSection>,
 }
 
 #[derive(Deserialize)]
@@ -53,12 +57,36 @@ struct Key {
 }
 
 impl VerifySection {
+    /// Returns `true` if callers can sign their requests.
+    pub(crate) fn accepts_signatures(&self) -> bool {
+        self.service.is_some() || self.jwt.is_empty()
+    }
+
+    /// Rejects keys of the section that need others.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.service.is_some() {
+            return Ok(());
+        }
+        let message = "service is missing; name the service that callers sign for, such as \"execute-api\", or remove \
+                       the keys and add a [[verify.jwt]]";
+        let key = self.key.first().map(|it| it.access_key_id.error(message));
+        let file = || self.keys_file_env.as_ref().map(|it| it.error(message));
+        match key.or_else(file) {
+            Some(error) => Err(error),
+            None if self.jwt.is_empty() => Err(ConfigError::new(format!("[verify]: {message}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the rules of each service.
     pub(crate) fn rules(&self) -> Result<Vec<VerifyRules<'_>>, ConfigError> {
-        let services = self.service.as_slice();
+        let Some(section) = &self.service else {
+            return Ok(Vec::new());
+        };
+        let services = section.as_slice();
         if services.is_empty() {
             let message = "service is empty, so no request is accepted; name a service";
-            return Err(self.service.error(message));
+            return Err(section.error(message));
         }
         services
             .iter()
@@ -115,8 +143,10 @@ impl VerifySection {
             let of_file = keys_of_file(variable.get_ref());
             keys.extend(of_file.map_err(|message| variable.error(message))?);
         }
-        if keys.is_empty() {
-            return Err(self.service.error(
+        if keys.is_empty()
+            && let Some(service) = &self.service
+        {
+            return Err(service.error(
                 "there are no callers' keys; add a [[verify.key]], or set keys_file_env to the \
                  name of an environment variable that contains the path of a file of keys",
             ));

@@ -1,4 +1,10 @@
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aws_credential_types::Credentials;
 use http::Extensions;
@@ -27,6 +33,8 @@ pub struct Key {
 #[derive(Clone, Default)]
 pub(in crate::verify) struct Attachments {
     extensions: Extensions,
+    /// Set when a signature with the key was verified; present if a cache wants to know.
+    verified: Option<Arc<AtomicBool>>,
 }
 
 impl Key {
@@ -52,12 +60,23 @@ impl Key {
     pub fn extensions(&self) -> &Extensions {
         &self.attachments.extensions
     }
+
+    /// Sets the mark that a verified signature sets.
+    pub(super) fn with_mark(mut self, mark: Arc<AtomicBool>) -> Self {
+        self.attachments.verified = Some(mark);
+        self
+    }
 }
 
 impl Attachments {
     /// Applies the attachments to a request whose signature was verified.
     pub(in crate::verify) fn apply(self, extensions: &mut Extensions) {
         extensions.extend(self.extensions);
+        if let Some(mark) = self.verified
+            && !mark.load(Ordering::Relaxed)
+        {
+            mark.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -107,10 +107,8 @@ use crate::error::BoxError;
 ///
 /// # Caching
 ///
-/// The lookup runs for each well-formed request, before its signature is verified. Give a slow one a cache and a
-/// timeout. The IDs and tokens come from unauthenticated clients, who can send any number of different ones: **limit the
-/// number of entries in the cache**, those of unknown keys included, and let entries expire, so that a deleted key
-/// stops working.
+/// The lookup runs for each well-formed request, before its signature is verified, with IDs and tokens of
+/// unauthenticated clients. Put a timeout around a slow one, and [`CachedKeys`](super::CachedKeys).
 pub trait KeyStore: Send + Sync {
     /// Returns the key for a request, if it exists.
     fn lookup(&self, request: &KeyRequest<'_>) -> LookupFuture;

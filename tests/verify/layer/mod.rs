@@ -1,6 +1,7 @@
 //! `Verify` as a tower service: readiness, permits, key lookups and bodies.
 
 mod bodies;
+mod cached_keys;
 mod keys;
 mod requests;
 mod service;

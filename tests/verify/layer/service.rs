@@ -13,8 +13,8 @@ use tower_sigv4::{
     body::VerifiedBody,
     credentials::Credentials,
     verify::{
-        BodyCheck, Key, KeyRequest, KeyStore, LookupFuture, Rejection, RejectionKind as Kind,
-        ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
+        BodyCheck, CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, Rejection,
+        RejectionKind as Kind, ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
     },
 };
 use tower_test::mock;
@@ -246,6 +246,7 @@ fn public_types_are_send_and_sync() {
     is::<StaticKeys>();
     is::<Verified>();
     is::<Kind>();
+    is::<CachedKeys>();
     is::<Key>();
     is::<KeyRequest<'_>>();
 
