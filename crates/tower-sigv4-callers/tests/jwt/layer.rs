@@ -21,6 +21,8 @@ use crate::{
     verifier,
 };
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 fn fixed(key: &SigningKey) -> JwtVerifier {
     let fixed = settings(ISSUER).with_jwks(&jwks([key])).unwrap();
     verifier(HttpClient::disabled(), fixed)
@@ -30,7 +32,7 @@ fn key() -> SigningKey {
     SigningKey::rsa("first", 0, Algorithm::Rs256)
 }
 
-fn request(headers: &[(&str, &str)]) -> Request<()> {
+fn request(headers: Headers<'_>) -> Request<()> {
     let mut builder = Request::get("/orders");
     for (name, value) in headers {
         builder = builder.header(*name, *value);
@@ -46,7 +48,7 @@ async fn echo(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible>
     Ok(Response::new(Full::from(body)))
 }
 
-async fn call(layer: &JwtLayer, headers: &[(&str, &str)]) -> (StatusCode, Value) {
+async fn call(layer: &JwtLayer, headers: Headers<'_>) -> (StatusCode, Value) {
     let service = layer.layer(service_fn(echo));
     let response = service.oneshot(request(headers)).await.unwrap();
     let status = response.status();
@@ -75,7 +77,7 @@ async fn rejections_follow_rfc_6750() {
     late["exp"] = 1.into();
     let expired = format!("Bearer {}", key.token(&key.header(), &late));
     let valid = format!("Bearer {}", key.token(&key.header(), &claims()));
-    let rows: [(&[(&str, &str)], u16, &str, RejectionKind); 7] = [
+    let rows: [(Headers<'_>, u16, &str, RejectionKind); 7] = [
         (&[], 401, "Bearer", RejectionKind::MissingToken),
         (
             &[("authorization", "Basic YTpi")],
