@@ -2,11 +2,12 @@
 
 use std::{fs, path::Path};
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/api-gateway-custom-domain.md",
     "docs/architecture.md",
     "docs/benchmarks.md",
     "docs/deploy.md",

@@ -6,8 +6,10 @@ mod admin;
 mod bodies;
 mod body_settings;
 mod cache;
+mod caller;
 mod credentials;
 mod error;
+mod headers;
 mod identity;
 mod list;
 mod log;
@@ -16,8 +18,12 @@ mod restart;
 mod route;
 mod scope;
 mod server;
+mod signature;
+mod text;
 mod value;
 mod verify;
+mod verify_jwt;
+mod verify_keys_endpoint;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -27,18 +33,26 @@ pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
-    cache::{CacheSection, CacheStore, RedisServers},
+    cache::{CacheSection, CacheStore, RedisAuthSection, RedisAuthService, RedisServers},
+    caller::{AllowSection, CallerSection, MatchSection},
     credentials::CredentialsSection,
     error::ConfigError,
-    identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
+    headers::ClientAuthorization,
+    identity::{
+        CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
+        login_of,
+    },
     log::Log,
-    origin::{OriginHost, OriginSection, Signing, TokenHeader},
+    origin::{OriginHost, OriginSection, Signing},
     restart::needs_restart,
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    signature::SignedSelection,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
+    verify_jwt::JwtSection,
+    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
@@ -63,6 +77,8 @@ pub(crate) struct ConfigFile {
     #[serde(default)]
     pub(crate) cache: CacheSection,
     pub(crate) verify: Option<VerifySection>,
+    #[serde(default)]
+    pub(crate) caller: Vec<CallerSection>,
     #[serde(default)]
     pub(crate) origin: Vec<OriginSection>,
     #[serde(default)]
@@ -120,18 +136,52 @@ impl ConfigFile {
         Ok(())
     }
 
+    /// Rejects invalid names of routes, and two routes of one name.
+    pub(crate) fn check_route_names(&self) -> Result<(), ConfigError> {
+        for (position, route) in self.route.iter().enumerate() {
+            route.check_name()?;
+            let mut earlier = self.route[..position]
+                .iter()
+                .filter_map(|it| it.name.as_ref());
+            if let Some(name) = &route.name
+                && earlier.any(|other| other.get_ref() == name.get_ref())
+            {
+                return Err(name.error(format!(
+                    "there is another route {:?}; give each its own name",
+                    name.get_ref()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the issuers of accepted tokens.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &str> {
+        let tables = self.verify.iter().flat_map(|verify| &verify.jwt);
+        tables.map(|table| &**table.issuer.get_ref())
+    }
+
     /// Rejects routes that cannot be verified, or would give the caller's signature to an origin that can use it.
     pub(crate) fn check_verification(&self) -> Result<(), ConfigError> {
         if self.verify.is_none() {
             let mut settings = self.route.iter().filter_map(|route| route.verify.as_ref());
             return match settings.find(|verify| *verify.get_ref()) {
                 Some(verify) => {
-                    Err(verify.error("verify needs callers' keys; add a section [verify]"))
+                    Err(verify
+                        .error("verify needs callers' keys or tokens; add a section [verify]"))
                 }
                 None => Ok(()),
             };
         }
         for route in self.route.iter().filter(|route| route.is_verified()) {
+            // Tokens are removed.
+            if self
+                .verify
+                .as_ref()
+                .is_some_and(|it| !it.accepts_signatures())
+            {
+                break;
+            }
             if !self.origin_of(route)?.signs_always() {
                 return Err(route.origin.error(
                     "this origin would receive the caller's signature and could use it here; set \

@@ -12,8 +12,11 @@ mod keys_file;
 mod picker;
 mod pool;
 mod process;
+mod route_picker;
 mod session;
 mod tracked;
+mod user_token;
+mod users;
 pub(crate) mod watch;
 
 use std::{
@@ -24,16 +27,16 @@ use std::{
 
 use tower_sigv4::credentials::{CredentialsCache, ProvideCredentials};
 
-pub(crate) use self::{
-    error::IdentityError,
-    picker::{IdentityPicker, Sessions},
-};
+pub(crate) use self::{error::IdentityError, route_picker::RoutePicker};
 use self::{
+    picker::Sessions,
     pool::{FileSource, Pool, before_role},
     tracked::CallCounts,
+    user_token::Account,
+    users::{SignOuts, Users},
 };
 use crate::{
-    config::{ConfigError, IdentitySettings},
+    config::{CallerSource, ConfigError, IdentitySettings},
     error::chain,
 };
 
@@ -42,15 +45,24 @@ use crate::{
 pub(crate) struct Identities {
     identities: Vec<Arc<Identity>>,
     pool: Pool,
+    /// All configurations of this process share them.
+    sign_outs: Arc<SignOuts>,
 }
 
 /// An identity: credentials for all requests, or for each caller.
 pub(crate) struct Identity {
     settings: IdentitySettings,
-    /// Those of the role's base, if the role has a session per request.
+    /// Those of the role's base, if the role has a session per request. Never loaded, if each user has its own.
     credentials: CredentialsCache,
     calls: Arc<CallCounts>,
-    sessions: Option<Sessions>,
+    per_request: Option<PerRequest>,
+}
+
+/// Credentials that differ by request.
+#[derive(Clone)]
+enum PerRequest {
+    Sessions(Sessions),
+    Users(Users),
 }
 
 impl Identities {
@@ -63,16 +75,26 @@ impl Identities {
         if let Some(previous) = last {
             pool.clients = previous.pool.clients.clone();
         }
+        let sign_outs = last.map_or_else(Arc::default, |it| it.sign_outs.clone());
         let mut identities = Vec::new();
         for one in settings {
             let previous = last.and_then(|it| it.get(&one.name));
             let span = one.span.clone();
-            let built = Identity::build(one, previous, &mut pool, last.map(|it| &it.pool));
+            let built = match one.caller_source().cloned() {
+                Some(source) => {
+                    Identity::build_for_users(one, &source, previous, &pool, sign_outs.clone())
+                }
+                None => Identity::build(one, previous, &mut pool, last.map(|it| &it.pool)),
+            };
             identities.push(Arc::new(
                 built.map_err(|reason| ConfigError::at(span, reason))?,
             ));
         }
-        Ok(Self { identities, pool })
+        Ok(Self {
+            identities,
+            pool,
+            sign_outs,
+        })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Identity>> {
@@ -92,6 +114,15 @@ impl Identities {
     pub(crate) fn file_sources(&self) -> Vec<FileSource> {
         self.pool.file_sources()
     }
+
+    /// Drops the credentials of a user, and rejects the tokens that it has been issued by now. Returns the number of
+    /// dropped sessions.
+    pub(crate) fn sign_out(&self, issuer: String, subject: String) -> usize {
+        let account = Account { issuer, subject };
+        self.sign_outs.add(&account);
+        let identities = self.identities.iter().filter_map(|it| it.users());
+        identities.map(|users| users.drop_account(&account)).sum()
+    }
 }
 
 impl Identity {
@@ -107,25 +138,55 @@ impl Identity {
             return Ok(Self {
                 credentials: pooled.cache,
                 calls: pooled.calls,
-                sessions: None,
+                per_request: None,
                 settings,
             });
         };
         let base = pool.get(&before_role(path), last_pool)?.cache;
-        let kept = last.filter(|it| {
-            it.settings.path == *path && it.settings.max_sessions == settings.max_sessions
-        });
+        let kept = last.filter(|it| it.has_sessions_of(&settings));
         let calls = kept.map_or_else(Arc::default, |it| it.calls.clone());
-        let sessions = match kept.and_then(|it| it.sessions.clone()) {
+        let per_request = match kept.and_then(|it| it.per_request.clone()) {
             Some(sessions) => sessions,
-            None => Sessions::new(&settings, role, &base, &pool.clients, calls.clone())?,
+            None => PerRequest::Sessions(Sessions::new(
+                &settings,
+                role,
+                &base,
+                &pool.clients,
+                calls.clone(),
+            )?),
         };
         Ok(Self {
             credentials: base,
             calls,
-            sessions: Some(sessions),
+            per_request: Some(per_request),
             settings,
         })
+    }
+
+    fn build_for_users(
+        settings: IdentitySettings,
+        source: &CallerSource,
+        last: Option<&Arc<Self>>,
+        pool: &Pool,
+        sign_outs: Arc<SignOuts>,
+    ) -> Result<Self, &'static str> {
+        let kept = last.filter(|it| it.has_sessions_of(&settings));
+        let calls = kept.map_or_else(Arc::default, |it| it.calls.clone());
+        let users = match kept.and_then(|it| it.users().cloned()) {
+            Some(users) => users,
+            None => Users::new(&settings, source, &pool.clients, calls.clone(), sign_outs)?,
+        };
+        Ok(Self {
+            credentials: users.without_token().clone(),
+            calls,
+            per_request: Some(PerRequest::Users(users)),
+            settings,
+        })
+    }
+
+    /// Returns `true` if the sessions of this identity can be used with other settings.
+    fn has_sessions_of(&self, settings: &IdentitySettings) -> bool {
+        self.settings.path == settings.path && self.settings.max_sessions == settings.max_sessions
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -136,14 +197,25 @@ impl Identity {
         &self.settings
     }
 
-    /// Returns the credentials, or those that sessions of callers are created with.
+    /// Returns the credentials, or those that sessions of callers are created with. An identity that
+    /// [needs a token](Self::needs_token) has none.
     pub(crate) fn credentials(&self) -> &CredentialsCache {
         &self.credentials
     }
 
     /// Gets the credentials once, and describes them without account and secret. An error has its remedy.
     pub(crate) async fn describe_credentials(&self) -> Result<String, String> {
-        let example = self.sessions.as_ref().map(Sessions::example);
+        let example = match &self.per_request {
+            Some(PerRequest::Sessions(sessions)) => Some(sessions.example()),
+            Some(PerRequest::Users(_)) => {
+                return Ok(format!(
+                    "identity {:?}: source {:?}, needs a caller with a token",
+                    self.name(),
+                    self.settings.source_name()
+                ));
+            }
+            None => None,
+        };
         let cache = example.as_ref().unwrap_or(&self.credentials);
         let describe = |error: &(dyn Error + 'static)| match IdentityError::find(error) {
             Some(known) => chain(known),
@@ -179,8 +251,31 @@ impl Identity {
         self.calls.get()
     }
 
-    /// Returns the sessions, if each request may have its own.
-    pub(crate) fn sessions(&self) -> Option<&Sessions> {
-        self.sessions.as_ref()
+    /// Returns `true` if each user has credentials, which only its token can get.
+    pub(crate) fn needs_token(&self) -> bool {
+        self.users().is_some()
+    }
+
+    /// Returns the number of sessions whose credentials are kept, if they differ by request.
+    pub(crate) fn session_count(&self) -> Option<usize> {
+        Some(match self.per_request.as_ref()? {
+            PerRequest::Sessions(sessions) => sessions.len(),
+            PerRequest::Users(users) => users.len(),
+        })
+    }
+
+    /// Returns the picker of the requests of a route, if their credentials differ.
+    pub(crate) fn picker(&self, route: &str) -> Option<RoutePicker> {
+        Some(match self.per_request.as_ref()? {
+            PerRequest::Sessions(sessions) => RoutePicker::for_sessions(sessions, route),
+            PerRequest::Users(users) => RoutePicker::for_users(users),
+        })
+    }
+
+    fn users(&self) -> Option<&Users> {
+        match &self.per_request {
+            Some(PerRequest::Users(users)) => Some(users),
+            _ => None,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::{metrics::Meter, upstream::UpstreamSettings};
+use crate::{header_edits::ResponseEdits, metrics::Meter, upstream::UpstreamSettings};
 
 /// Extension of a request: its route.
 pub(crate) struct RequestRoute {
@@ -12,6 +12,7 @@ pub(crate) struct RequestRoute {
     pub(crate) position: usize,
     pub(crate) upstream: UpstreamSettings,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) response_edits: Arc<ResponseEdits>,
 }
 
 /// A route in the extensions of a request, shared by all its requests.

@@ -17,18 +17,17 @@ use tower::{
     util::{BoxCloneSyncService, Oneshot},
 };
 use tower_sigv4::{
-    ErrorFormat,
-    body::{ResponseBody, VerifiedBody},
-    doctor::Diagnosis,
-    error_response::ErrorContext,
-    origin::OriginRules,
+    ErrorFormat, doctor::Diagnosis, error_response::ErrorContext, origin::OriginRules,
     retry::RetryPolicy,
 };
 
 use crate::{
     BoxError,
+    authentication::authenticated,
+    authorization::authorized,
     build::{ActiveConfig, CallerVerification, Route},
-    headers, log,
+    header_edits::ResponseEdits,
+    headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
     request_route::RequestRoute,
@@ -55,9 +54,24 @@ struct RoutedService {
     service: RouteService,
 }
 
+/// A request on its way.
+pub(crate) struct RoutedRequest<'a> {
+    pub(crate) meter: &'a Arc<Meter>,
+    /// Form of its errors.
+    pub(crate) errors: ErrorContext,
+    /// `None` without a route.
+    pub(crate) response_edits: Option<Arc<ResponseEdits>>,
+    pub(crate) response: Oneshot<RouteService, Request<Body>>,
+}
+
 impl Routes {
     pub(crate) fn new(config: &ActiveConfig, metrics: &Metrics, signing: &RouteService) -> Self {
         let verification = config.verification.clone();
+        let authorization = config.authorization.clone();
+        let authorize = |service: RouteService| match &authorization {
+            Some(rules) => authorized(rules.clone(), metrics.caller_limits.clone(), service),
+            None => service,
+        };
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().enumerate().map(|(position, route)| {
@@ -66,12 +80,19 @@ impl Routes {
                 .cache
                 .as_ref()
                 .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
-            let service = route_service(route, verification.clone(), cache_layer, signing);
+            let service = route_service(
+                route,
+                verification.clone(),
+                &authorize,
+                cache_layer,
+                signing,
+            );
             RoutedService {
                 route: Arc::new(RequestRoute {
                     position,
                     upstream: route.upstream,
                     meter,
+                    response_edits: route.response_edits.clone(),
                 }),
                 error_format: route.error_format,
                 service,
@@ -80,7 +101,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: verified(verification, signing.clone()),
+            no_route: authenticated(verification, signing.clone(), signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -96,15 +117,8 @@ impl Routes {
         self.unrouted_format
     }
 
-    /// Calls the route of a request, and returns its counters, and the form of its errors.
-    pub(crate) fn call(
-        &self,
-        request: Request<Body>,
-    ) -> (
-        &Arc<Meter>,
-        ErrorContext,
-        Oneshot<RouteService, Request<Body>>,
-    ) {
+    /// Calls the route of a request.
+    pub(crate) fn call(&self, request: Request<Body>) -> RoutedRequest<'_> {
         let (mut head, body) = request.into_parts();
         let position = match preflight_method(&head) {
             None => self.rules.position(&head),
@@ -114,16 +128,22 @@ impl Routes {
                 self.rules.position(&announced)
             }
         };
-        let (meter, format, service) = match position.map(|index| &self.routes[index]) {
-            Ok(routed) => {
-                routed.route.clone().attach(&mut head.extensions);
-                (&routed.route.meter, routed.error_format, &routed.service)
+        let routed = position.ok().map(|index| &self.routes[index]);
+        let (meter, format, service) = match routed {
+            Some(chosen) => {
+                chosen.route.clone().attach(&mut head.extensions);
+                (&chosen.route.meter, chosen.error_format, &chosen.service)
             }
-            Err(_) => (&self.unrouted, self.unrouted_format, &self.no_route),
+            None => (&self.unrouted, self.unrouted_format, &self.no_route),
         };
         let errors = ErrorContext::from_head(&head, format);
         let limited = self.body_limits.apply(Request::from_parts(head, body));
-        (meter, errors, service.clone().oneshot(limited))
+        RoutedRequest {
+            meter,
+            errors,
+            response_edits: routed.map(|chosen| chosen.route.response_edits.clone()),
+            response: service.clone().oneshot(limited),
+        }
     }
 }
 
@@ -140,12 +160,17 @@ fn preflight_method(head: &Parts) -> Option<Method> {
 fn route_service(
     route: &Route,
     verification: Option<CallerVerification>,
+    authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
     signing: &RouteService,
 ) -> RouteService {
     let mut service = signing.clone();
     if let Some(policy) = &route.retry {
         service = boxed(RetryLayer::new(RetryWithoutBody(policy.clone())).layer(service));
+    }
+    if let Some(edits) = route.request_edits.clone() {
+        service =
+            boxed(service.map_request(move |request| edited(request, |it| edits.apply_fixed(it))));
     }
     if let Some(layer) = cache {
         // A hit clones the cache, but not the services below it.
@@ -154,7 +179,16 @@ fn route_service(
         let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
-    service = verified(verification, service);
+    let edits = |inner: RouteService| match route.request_edits.clone() {
+        None => inner,
+        Some(edits) => {
+            boxed(inner.map_request(move |request| edited(request, |it| edits.apply_to_client(it))))
+        }
+    };
+    // Authorization judges the headers that are sent.
+    let verified = edits(authorize(service.clone()));
+    let callers = verification.map(|it| it.with_kept_authorization(route.keeps_authorization));
+    service = authenticated(callers, verified, edits(service));
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()
@@ -172,6 +206,13 @@ fn route_service(
         Ok::<_, BoxError>(without_cors(result.unwrap_or_else(response::from_error)))
     });
     boxed(cors.clone().layer(responding))
+}
+
+/// Changes the head of a request.
+fn edited(request: Request<Body>, edit: impl FnOnce(&mut Parts)) -> Request<Body> {
+    let (mut head, body) = request.into_parts();
+    edit(&mut head);
+    Request::from_parts(head, body)
 }
 
 fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
@@ -202,33 +243,6 @@ where
         + 'static,
 {
     BoxCloneSyncService::new(service.map_err(Into::into))
-}
-
-/// Verifies the caller of the requests that need it.
-fn verified(settings: Option<CallerVerification>, inner: RouteService) -> RouteService {
-    let Some(verification) = settings else {
-        return inner;
-    };
-    let layered = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| {
-            response::from_verification(response)
-        })
-        .layer(verification.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::record_caller(request.extensions());
-            request.map(Body::new)
-        })
-        .service(inner.clone());
-    let verifying = BoxCloneSyncService::new(layered);
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
-        let service = if verification.verifies(&head) {
-            &verifying
-        } else {
-            &inner
-        };
-        service.clone().oneshot(Request::from_parts(head, body))
-    }))
 }
 
 /// Retries only requests without a body, since the first attempt consumes a body. A POST without one follows the rules

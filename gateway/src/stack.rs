@@ -7,11 +7,15 @@
 //! | request validation | 400 for heads that two servers could read differently |
 //! | body limits | between two chunks of the caller's body, and a minimum rate |
 //! | route | chosen by the rules; then, if the route has it: |
+//! | response headers | of the origin, of the cache and of the gateway's own errors |
 //! | CORS | responds to preflights; pages can read the errors of inner layers |
 //! | rate | 429 with `retry-after` |
 //! | maximum concurrency | 503 with `retry-after` |
 //! | verification | of the caller |
+//! | request headers | removed and copied, and a client's `authorization` moved |
+//! | authorization | 403 unless a `[[caller]]` allows the request; then the limits of the caller |
 //! | cache | responds with stored responses, where RFC 9111 allows it |
+//! | fixed request headers | set and added |
 //! | retry | requests without a body, each attempt with its own signature |
 //! | signing | and recovery of clock and credentials, diagnosis of rejections |
 //! | timeout | of the origin |
@@ -53,24 +57,28 @@ pub(crate) fn stack(
         .service_fn(move |mut request: Request<Body>| {
             let id = request_id::assign(request.headers_mut());
             let start = RequestStart::new(&mut request);
-            let (meter, routed) = match request_validation::check(&mut request) {
+            let (meter, errors, edits, called) = match request_validation::check(&mut request) {
                 Ok(()) => {
-                    let (meter, errors, response) = routes.call(request);
-                    (meter, Ok((errors, response)))
+                    let routed = routes.call(request);
+                    let edits = routed.response_edits;
+                    (routed.meter, routed.errors, edits, Ok(routed.response))
                 }
                 Err(invalid) => {
                     let errors = ErrorContext::new(&request, routes.unrouted_format());
-                    (routes.unrouted(), Err((errors, invalid)))
+                    (routes.unrouted(), errors, None, Err(invalid))
                 }
             };
             let record = start.with_meter(meter.clone());
             async move {
-                let (errors, result) = match routed {
-                    Ok((errors, response)) => (errors, response.await),
-                    Err((errors, invalid)) => (errors, Err(invalid.into())),
+                let result = match called {
+                    Ok(response) => response.await,
+                    Err(invalid) => Err(invalid.into()),
                 };
                 let received = result.unwrap_or_else(response::from_error);
                 let mut response = response::in_format_of_client(received, &errors);
+                if let Some(changes) = edits {
+                    changes.apply(response.headers_mut());
+                }
                 record.finish(&response);
                 if let Some(request_id) = id {
                     request_id::add_to_response(response.headers_mut(), request_id);

@@ -30,6 +30,7 @@ use self::{
 };
 pub(crate) use self::{
     body::UpstreamBody,
+    connector::tls_config,
     error::{BodyFailed, is_unreached, message},
     read_limit::ReadLimit,
 };

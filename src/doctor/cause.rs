@@ -77,13 +77,21 @@ causes! {
     /// A signed header reached the origin with another value.
     HeaderChanged: "header-changed",
         "do not change the header after signing, or leave it unsigned with SigningSettings::with_signed_headers",
+    /// A signed header has a value that is not ASCII.
+    HeaderNotAscii: "header-not-ascii",
+        "encode the value as ASCII before signing: by RFC 2047, as S3 returns it, or percent-encoded",
     /// A header that has to be signed was added after signing.
     HeaderNotSigned: "header-not-signed",
-        "do not add the header after signing: the origin accepts no unsigned x-amz-* header",
+        "do not add the header after signing, or sign it: S3 accepts no unsigned x-amz-* header, and some other \
+         servers no unsigned content-type",
     /// The origin received another body than the signed one.
     BodyChanged: "body-changed",
         "do not change the body after signing (compression, charset, JSON serialized again), or sign after the \
          change",
+    /// CloudFront signed the request without the hash of its body.
+    BodyHashMissing: "body-hash-missing",
+        "let the client send the SHA-256 of the body in x-amz-content-sha256: origin access control of CloudFront \
+         does not compute it",
     /// The origin does not accept this kind of payload, such as `UNSIGNED-PAYLOAD`.
     PayloadKind: "payload-kind",
         "sign and send the payload's hash with PayloadMode::Buffer and with_payload_header(true); VPC Lattice alone \
@@ -91,6 +99,11 @@ causes! {
     /// The signature or its list of signed headers was changed, or the request has two signatures.
     AuthorizationChanged: "authorization-changed",
         "do not change authorization or sign again after the layer: sign once, and last",
+    /// The request has a signature of version 2.
+    SignatureVersion: "signature-version",
+        "switch the client to version 4: signature_version=\"s3v4\" in the Config of boto3, aws configure set \
+         default.s3.signature_version s3v4, signatureVersion: \"v4\" in version 2 of the SDK for JavaScript, \
+         --aws-sigv4 in curl",
     /// The request arrived without a signature.
     NotSigned: "not-signed",
         "make every proxy pass authorization on, or presign; if no component signs, add SigningLayer with \
@@ -124,6 +137,16 @@ causes! {
     WrongSecret: "wrong-secret",
         "use an access key ID and a secret access key of the same pair; look for a truncated or doubled character \
          and for an environment variable that overrides another source",
+    /// The client signed another canonical request than AWS derives from the request as it was sent.
+    ClientForm: "client-form",
+        "sign with a current version of the client or with an SDK of AWS; until then, send what both derive alike: \
+         parameters sorted and as name=value, other characters than A-Z a-z 0-9 - . _ ~ percent-encoded, no double \
+         slash, one value for each header",
+    /// The origin derived the request as it was sent. The secret is wrong, or the client signed another canonical
+    /// request.
+    SecretOrClient: "secret-or-client",
+        "check the signature with the secret access key, which stays on this machine: sigv4-gateway --explain FILE \
+         --secret-env AWS_SECRET_ACCESS_KEY, or SignedRequest::with_secret_access_key",
     /// The origin does not know the access key ID.
     UnknownKey: "unknown-key",
         "check the account and partition of the access key and that it is active; a temporary key needs its session \

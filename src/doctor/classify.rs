@@ -1,5 +1,7 @@
 //! Classification of a rejection by its error code and message.
 
+use http::StatusCode;
+
 use super::{Rejection, SignedRequest};
 use crate::sigv4::service_rules::fronts_applications;
 
@@ -13,6 +15,14 @@ pub(super) enum RejectionClass {
     /// The signing time, the URL or the credentials.
     Expired,
     Scope,
+    /// The bucket is in another region.
+    OtherRegion,
+    /// Version 2 of the signature.
+    Version2,
+    /// An `authorization` of another scheme.
+    OtherAuthorization,
+    /// RadosGW's rejection without a message.
+    EmptyDenial,
     /// A gateway rejects the scope of its client.
     ClientScope,
     BucketHost,
@@ -39,7 +49,9 @@ pub(super) enum RejectionClass {
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
 #[rustfmt::skip] // a row for each message
-const MESSAGES: [(&str, RejectionClass); 44] = [
+const MESSAGES: [(&str, RejectionClass); 46] = [
+    ("Please use AWS4-HMAC-SHA256", RejectionClass::Version2),
+    ("requires 'Credential' parameter", RejectionClass::OtherAuthorization),
     ("the chunks are signed with the client's key", RejectionClass::PayloadKind),
     ("the client signed for ", RejectionClass::ClientScope),
     ("the request was signed for service ", RejectionClass::ClientScope),
@@ -98,6 +110,21 @@ impl RejectionClass {
         {
             return Some(Self::PresignedUrl);
         }
+        // The message quotes the header, or its hash.
+        if rejection.message.contains("missing equal-sign")
+            && !rejection.message.contains("AWS4-HMAC-SHA256")
+        {
+            return Some(Self::OtherAuthorization);
+        }
+        if rejection.is_of_other_region(request) {
+            return Some(Self::OtherRegion);
+        }
+        if rejection.code == "AccessDenied"
+            && rejection.message.is_empty()
+            && request.is_some_and(|signed| signed.traits.has_unsigned_content_type)
+        {
+            return Some(Self::EmptyDenial);
+        }
         let by_message = MESSAGES
             .iter()
             .find(|(part, _)| rejection.message.contains(part))
@@ -128,5 +155,26 @@ impl RejectionClass {
             "AccessDenied" | "AccessDeniedException" => Self::Denied,
             _ => return None,
         })
+    }
+}
+
+impl Rejection {
+    /// Returns `true` if S3 names another region than the signed one: 301, or 400 in response to HEAD.
+    ///
+    /// The Amazon S3 User Guide, "Making requests using the REST API", "Redirects".
+    fn is_of_other_region(&self, request: Option<&SignedRequest>) -> bool {
+        let is_signed = |region: &String| request.is_some_and(|signed| signed.region == *region);
+        let is_redirect = ["PermanentRedirect", "TemporaryRedirect"].contains(&&*self.code)
+            || [
+                StatusCode::MOVED_PERMANENTLY,
+                StatusCode::TEMPORARY_REDIRECT,
+            ]
+            .contains(&self.status);
+        let names_other = self
+            .region
+            .as_ref()
+            .is_some_and(|region| !is_signed(region));
+        names_other
+            && (is_redirect || self.status == StatusCode::BAD_REQUEST && self.code.is_empty())
     }
 }

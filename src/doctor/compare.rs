@@ -206,6 +206,11 @@ fn header(name: &str, signed: &str, derived: &CanonicalParts<'_>) -> Option<Diff
     } else if received.is_empty() {
         let summary = format!("{part} was signed but did not reach the origin");
         Difference::new(Cause::HeaderDropped, &part, values, summary)
+    } else if !signed.is_ascii() {
+        let summary = format!(
+            "{part} has a value that is not ASCII, which the origin read with another charset than the signer"
+        );
+        Difference::new(Cause::HeaderNotAscii, &part, values, summary)
     } else {
         let summary =
             format!("{part} was changed on the way: signed as {ours}, received as {theirs}");

@@ -1,77 +1,10 @@
-use std::{fmt, time::SystemTime};
-
-use http::HeaderName;
+use std::time::SystemTime;
 
 use super::{
-    Cause, Difference, Rejection, SignedRequest,
-    canonical_parser::CanonicalParts,
-    classify::RejectionClass as Class,
-    compare::{compare, quoted, quoted_path},
+    Cause, Diagnosis, Rejection, SignedRequest, canonical_parser::CanonicalParts,
+    classify::RejectionClass as Class, compare::quoted, mismatch::mismatch,
 };
 use crate::SigningSettings;
-
-/// The cause of a rejected request, with a summary and a remedy.
-///
-/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Diagnosis {
-    cause: Cause,
-    summary: String,
-    differences: Vec<Difference>,
-    clock_offset: Option<i64>,
-}
-
-impl Diagnosis {
-    fn new(cause: Cause, summary: impl Into<String>) -> Self {
-        Self {
-            cause,
-            summary: summary.into(),
-            differences: Vec::new(),
-            clock_offset: None,
-        }
-    }
-
-    /// Returns the cause. If there are several differences, it is that of the first one.
-    #[must_use]
-    pub fn cause(&self) -> Cause {
-        self.cause
-    }
-
-    /// Returns the problem as a clause, without a full stop.
-    #[must_use]
-    pub fn summary(&self) -> &str {
-        &self.summary
-    }
-
-    /// Returns the remedy: [`Cause::remedy`].
-    #[must_use]
-    pub fn remedy(&self) -> &'static str {
-        self.cause.remedy()
-    }
-
-    /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.
-    ///
-    /// It is empty if one of the canonical requests is unknown.
-    #[must_use]
-    pub fn differences(&self) -> &[Difference] {
-        &self.differences
-    }
-
-    /// Returns the seconds by which the origin's clock was ahead of the signing time; negative if it was behind.
-    ///
-    /// It is `Some` only for [`Cause::ClockSkew`] with a known time.
-    #[must_use]
-    pub fn clock_offset(&self) -> Option<i64> {
-        self.clock_offset
-    }
-}
-
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.summary, self.remedy())
-    }
-}
 
 /// Finds the cause of a rejection. Returns `None` if it does not concern the signature.
 ///
@@ -84,7 +17,29 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     let has_token = request.is_some_and(|signed| signed.has_token);
     let is_temporary = request.is_some_and(|signed| signed.access_key_id.starts_with("ASIA"));
     let (cause, summary) = match Class::classify(rejection, request)? {
+        Class::Mismatch if is_signed_by_cloudfront(rejection, request) => (
+            Cause::BodyHashMissing,
+            "CloudFront signed the request, and if it has a body, without its hash, which the client did not send",
+        ),
         Class::Mismatch => return Some(mismatch(rejection, request)),
+        Class::OtherRegion => return Some(other_region(rejection, request)),
+        Class::Version2 => (
+            Cause::SignatureVersion,
+            "the request is signed with version 2 or another old scheme, and the origin accepts only version 4",
+        ),
+        Class::OtherAuthorization if fronts_routes => (
+            Cause::NotSigned,
+            "no signature of version 4 arrived, but an authorization of another scheme, such as a Bearer token: the \
+             route requires IAM, or API Gateway has no such route",
+        ),
+        Class::OtherAuthorization => (
+            Cause::NotSigned,
+            "no signature of version 4 arrived, but an authorization of another scheme, such as a Bearer token",
+        ),
+        Class::EmptyDenial => (
+            Cause::HeaderNotSigned,
+            "the signature does not cover content-type, and servers such as Ceph RadosGW reject that without a message",
+        ),
         Class::Clock if request.is_some() && in_query && rejection.message.contains("expired") => {
             return Some(url_expired(rejection, request));
         }
@@ -168,89 +123,28 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     Some(Diagnosis::new(cause, summary))
 }
 
-const SIGNED_AGAIN: &str =
-    "the origin received another signature than the one sent: another component signs again";
-
-fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let missing = rejection.quoted_before(" is signed and not present");
-    if let Some(name) = missing.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        && request.is_none_or(|signed| signed.covers(&name))
-    {
-        let summary = format!("header {name} was signed but did not reach the origin");
-        return Diagnosis::new(Cause::HeaderDropped, summary);
-    }
-    let derived = rejection
-        .canonical_request
-        .as_deref()
-        .and_then(CanonicalParts::parse);
-    let Some(own) = request else {
-        return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
-    };
-    let differs = |received: &Option<String>, sent: Option<&String>| {
-        let both = received.as_ref().zip(sent);
-        both.is_some_and(|(received_text, sent_text)| received_text != sent_text)
-    };
-    if differs(&rejection.access_key_id, Some(&own.access_key_id))
-        || differs(&rejection.signature_provided, own.signature.as_ref())
-    {
-        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
-    }
-    let ours = own.string_to_sign.as_deref();
-    let theirs = rejection.string_to_sign.as_deref();
-    let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
-    if ours.is_some() && normalized(ours) == normalized(theirs) {
-        return Diagnosis::new(
-            Cause::WrongSecret,
-            "the origin derived exactly what was signed, so the secret access key does not belong to the \
-             access key ID, unless the signature itself was changed",
-        );
-    }
-    let signed = CanonicalParts::parse(&own.canonical_request);
-    let differences = signed
-        .zip(derived.as_ref())
-        .map_or_else(Vec::new, |(own_parts, origin_parts)| {
-            compare(&own_parts, origin_parts, &own.service)
-        });
-    if let Some(first) = differences.first() {
-        let mut diagnosis = Diagnosis::new(first.cause, first.summary.clone());
-        diagnosis.differences = differences;
-        return diagnosis;
-    }
-    let scope = theirs
-        .and_then(|text| text.split('\n').nth(2))
-        .map(str::trim_end);
-    if scope.is_some_and(|derived_scope| derived_scope != own.scope()) {
-        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
-    }
-    if derived.is_some() && own.has_token && ours.is_some() && theirs.is_some() {
-        // A verifier may redact the token, so that only the hash differs.
-        let summary = "the session token was changed on the way";
-        return Diagnosis::new(Cause::HeaderChanged, summary);
-    }
-    if derived.is_some() && ours.is_none() {
-        let summary =
-            "the origin derived the same head, so the body or the secret access key is wrong";
-        return Diagnosis::new(Cause::Mismatch, summary);
-    }
-    Diagnosis::new(Cause::Mismatch, derived_summary(None))
+/// Returns `true` if CloudFront's origin access control signed a request for a function URL, which shows nothing else.
+///
+/// The Amazon CloudFront Developer Guide, "Restrict access to an AWS Lambda function URL origin".
+fn is_signed_by_cloudfront(rejection: &Rejection, request: Option<&SignedRequest>) -> bool {
+    rejection.is_from_cloudfront
+        && rejection.canonical_request.is_none()
+        && rejection.string_to_sign.is_none()
+        && request
+            .is_none_or(|signed| signed.service == "lambda" && !signed.traits.has_content_sha256)
 }
 
-/// Describes the canonical request of the origin.
-fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
-    match derived {
-        Some(parts) => format!(
-            "the signature does not match the request that the origin received: {} {} for host {}, signed \
-             headers {}, payload {}",
-            quoted(parts.method),
-            quoted_path(parts.path),
-            quoted(parts.header("host").unwrap_or_default()),
-            quoted(parts.signed_headers),
-            quoted(parts.payload),
+fn other_region(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let right = rejection.region.as_deref().unwrap_or_default();
+    let summary = match request {
+        Some(signed) => format!(
+            "the request was signed for region {}, but the bucket is in {}",
+            quoted(&signed.region),
+            quoted(right),
         ),
-        None => {
-            "the signature does not match, and the origin does not show what it derived".to_owned()
-        }
-    }
+        None => format!("the bucket is in region {}", quoted(right)),
+    };
+    Diagnosis::new(Cause::WrongRegion, summary)
 }
 
 /// Returns the seconds from the signing time to the origin's time.
@@ -275,10 +169,7 @@ fn clock_skew(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnos
         }
         None => "the origin's clock is too far from the signing time".to_owned(),
     };
-    Diagnosis {
-        clock_offset,
-        ..Diagnosis::new(Cause::ClockSkew, summary)
-    }
+    Diagnosis::new(Cause::ClockSkew, summary).with_clock_offset(clock_offset)
 }
 
 fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {

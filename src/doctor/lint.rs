@@ -1,10 +1,11 @@
 //! Checks for combinations of settings that origins reject.
 
+mod credentials;
 mod rules;
 
 use std::fmt;
 
-use crate::{Origin, origin::SigningBehavior};
+use crate::{Origin, credentials::Credentials, origin::SigningBehavior};
 
 /// Finds settings that origins are likely to reject, according to AWS's documentation.
 ///
@@ -34,6 +35,33 @@ pub fn lint(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
         return Vec::new();
     }
     rules::all(origin, client)
+}
+
+/// Finds mistakes of copying in credentials, before the first request.
+///
+/// A finding contains no secret.
+///
+/// ```
+/// use tower_sigv4::{
+///     credentials::Credentials,
+///     doctor::{LintRule, lint_credentials},
+/// };
+///
+/// let quoted = Credentials::new("AKIDEXAMPLE", "\"secret\"", None, None, "example");
+/// let findings = lint_credentials(&quoted);
+/// assert_eq!(findings[0].rule(), LintRule::SecretFormat);
+/// assert_eq!(
+///     findings[0].to_string(),
+///     "the secret access key of \"AKIDEXAMPLE\" is in quotes, which become part of it; remove the quotes, for \
+///      example in the env file",
+/// );
+///
+/// let temporary = Credentials::new("ASIAEXAMPLE", "secret", None, None, "example");
+/// assert_eq!(lint_credentials(&temporary)[0].rule(), LintRule::MissingToken);
+/// ```
+#[must_use]
+pub fn lint_credentials(credentials: &Credentials) -> Vec<Finding> {
+    credentials::all(credentials)
 }
 
 /// Properties of the HTTP client behind the layer.
@@ -84,7 +112,7 @@ impl HttpClient {
     }
 }
 
-/// Rule of [`lint`].
+/// Rule of [`lint`] or [`lint_credentials`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LintRule {
@@ -116,11 +144,15 @@ pub enum LintRule {
     UnsignedPayload,
     /// The payload's hash for a service that requires `UNSIGNED-PAYLOAD`.
     HashedPayload,
+    /// A secret access key or session token in quotes or with white space.
+    SecretFormat,
+    /// Temporary credentials without their session token.
+    MissingToken,
     /// A payload mode that is invalid for this origin, so that each such request is an error.
     PayloadMode,
 }
 
-/// Finding of [`lint`]. `Display` writes the problem, its reason and the remedy.
+/// Finding of [`lint`] or [`lint_credentials`]. `Display` writes the problem, its reason and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     rule: LintRule,

@@ -47,17 +47,23 @@
 mod canonical_parser;
 mod cause;
 mod classify;
+mod client_forms;
 mod compare;
 mod diagnose;
+mod diagnosis;
 mod lint;
+mod mismatch;
 mod rejection;
+mod secret_check;
 mod signed_request;
 
 pub use self::{
     cause::Cause,
+    client_forms::ClientForm,
     compare::Difference,
-    diagnose::{Diagnosis, diagnose},
-    lint::{Finding, HttpClient, LintRule, lint},
+    diagnose::diagnose,
+    diagnosis::Diagnosis,
+    lint::{Finding, HttpClient, LintRule, lint, lint_credentials},
     rejection::Rejection,
     signed_request::SignedRequest,
 };

@@ -25,7 +25,7 @@ use crate::sigv4::{error_code::strip_namespace, scope::Timestamp};
 /// ```
 #[derive(Clone)]
 pub struct Rejection {
-    status: StatusCode,
+    pub(super) status: StatusCode,
     pub(super) code: String,
     /// `true` if the code is in a place that services of AWS use and applications do not.
     pub(super) has_aws_code: bool,
@@ -42,6 +42,8 @@ pub struct Rejection {
     time: Option<DateTime>,
     /// `true` if a cache has stored the response, so that its times are old.
     is_cached: bool,
+    /// `true` if the response came through CloudFront.
+    pub(super) is_from_cloudfront: bool,
 }
 
 impl Rejection {
@@ -62,6 +64,7 @@ impl Rejection {
             headers_not_signed: None,
             time: None,
             is_cached: false,
+            is_from_cloudfront: false,
         };
         match text.trim_start().as_bytes().first() {
             Some(b'{') => rejection.read_json(&text),
@@ -82,6 +85,8 @@ impl Rejection {
             .time
             .or_else(|| DateTime::from_str(date?, Format::HttpDate).ok());
         rejection.is_cached = headers.contains_key(header::AGE); // RFC 9111, section 5.1
+        rejection.is_from_cloudfront =
+            header("via").is_some_and(|via| via.contains("(CloudFront)"));
         rejection.split_message();
         rejection
     }

@@ -1,9 +1,18 @@
 use std::{fmt, time::SystemTime};
 
-use http::{HeaderName, HeaderValue, header::DATE, request::Parts};
+use aws_credential_types::Credentials;
+use http::{
+    HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, DATE},
+    request::Parts,
+};
 use sha2::{Digest, Sha256};
 
-use super::canonical_parser::{CanonicalParts, redacted};
+use super::{
+    canonical_parser::{CanonicalParts, redacted},
+    client_forms::{ClientForm, SentHead},
+    secret_check::{ClientSignature, SecretCheck},
+};
 use crate::{
     error::Error,
     sigv4::{
@@ -32,12 +41,25 @@ pub struct SignedRequest {
     pub(super) region: String,
     pub(super) service: String,
     pub(super) time: SystemTime,
+    /// Empty if unknown.
     pub(super) access_key_id: String,
     pub(super) has_token: bool,
     /// `true` if the signature is in the query.
     pub(crate) in_query: bool,
     /// Lower-case hex, if known.
     pub(super) signature: Option<String>,
+    /// `None` if `canonical_request` is the text that was signed, and not read from a head.
+    head: Option<SentHead>,
+    secret: Option<Credentials>,
+    pub(super) traits: HeadTraits,
+}
+
+/// Properties of a head on which some origins reject it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct HeadTraits {
+    pub(super) has_unsigned_content_type: bool,
+    pub(super) has_forwarded_host: bool,
+    pub(super) has_content_sha256: bool,
 }
 
 impl SignedRequest {
@@ -127,7 +149,111 @@ impl SignedRequest {
         // A signature of SigV4a differs for each signing.
         let signature = authorization.hmac();
         request.signature = signature.map(|hex| String::from_utf8_lossy(hex).into_owned());
+        let encodes_twice = rules.path_form.encodes_twice();
+        request.head = Some(SentHead::new(
+            head,
+            &request.canonical_request,
+            encodes_twice,
+        ));
+        request.traits = HeadTraits {
+            has_unsigned_content_type: head.headers.contains_key(CONTENT_TYPE)
+                && !authorization.signed_headers.covers("content-type"),
+            has_forwarded_host: head.headers.contains_key("x-forwarded-host"),
+            has_content_sha256: head.headers.contains_key(X_AMZ_CONTENT_SHA256),
+        };
         Ok(request)
+    }
+
+    /// Sets the secret access key of the client, with which [`diagnose`](super::diagnose) checks the signature.
+    ///
+    /// Then the diagnosis distinguishes a wrong secret from a client that signs another canonical form than AWS. The
+    /// secret stays in this value: neither `Debug` nor a diagnosis shows it. It has no effect on a signature of SigV4a.
+    #[must_use]
+    pub fn with_secret_access_key(mut self, secret: &str) -> Self {
+        let id = &*self.access_key_id;
+        self.secret = Some(Credentials::new(id, secret, None, None, "doctor"));
+        self
+    }
+
+    /// Reads the canonical request and the string to sign that a client logged, so that neither has to be derived.
+    ///
+    /// ```
+    /// use tower_sigv4::doctor::SignedRequest;
+    ///
+    /// let request = SignedRequest::from_logged(
+    ///     "GET\n/prod/orders\n\nhost:h\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\nUNSIGNED-PAYLOAD",
+    ///     "AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/es/aws4_request\n0123",
+    /// )?;
+    /// assert_eq!(request.scope(), "20150830/us-east-1/es/aws4_request");
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if one of the texts is malformed.
+    pub fn from_logged(canonical_request: &str, string_to_sign: &str) -> Result<Self, Error> {
+        let malformed = || Error::request("the logged string to sign is malformed");
+        let lines: Vec<_> = string_to_sign.lines().collect();
+        let [algorithm, date, scope_text, _] = lines[..] else {
+            return Err(malformed());
+        };
+        let time = Timestamp::parse(date.as_bytes()).ok_or_else(malformed)?;
+        let scope_parts: Vec<_> = scope_text.split('/').collect();
+        let (region, service) = match scope_parts[..] {
+            [_, region, service, _] => (region, service),
+            [_, service, _] => ("", service),
+            _ => return Err(malformed()),
+        };
+        let parts = CanonicalParts::parse(canonical_request)
+            .ok_or_else(|| Error::request("the logged canonical request is malformed"))?;
+        let has_token = parts.headers.iter().any(|(name, _)| is_session_token(name));
+        let scope = Scope {
+            time: &time,
+            region,
+            service,
+        };
+        let mut request = Self::new(
+            canonical_request.as_bytes(),
+            algorithm,
+            scope,
+            "",
+            has_token,
+        );
+        request.in_query = parts.query.contains("X-Amz-Algorithm=");
+        Ok(request)
+    }
+
+    /// Returns `true` if the canonical request was derived from a head, so that the client may have signed another.
+    pub(super) fn is_derived(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// Returns the parts of this request that known clients sign in another form than AWS.
+    pub(super) fn known_forms(&self) -> Vec<ClientForm> {
+        let parts = CanonicalParts::parse(&self.canonical_request);
+        let forms = self.head.as_ref().zip(parts);
+        forms.map_or_else(Vec::new, |(head, aws)| head.known_forms(&aws))
+    }
+
+    /// Checks the signature with the secret. `payload` is that of the origin.
+    ///
+    /// Returns `None` without a secret, and if the payload is unknown.
+    pub(super) fn check_secret(&self, payload: Option<&str>) -> Option<SecretCheck> {
+        let aws = CanonicalParts::parse(&self.canonical_request)?;
+        let payloads: Vec<_> = [Some(aws.payload), payload]
+            .into_iter()
+            .flatten()
+            .filter(|known| !known.is_empty())
+            .collect();
+        let signature = ClientSignature {
+            hex: self.signature.as_deref()?,
+            time: &Timestamp::new(self.time).ok()?,
+            region: &self.region,
+            service: &self.service,
+        };
+        let secret = self.secret.as_ref()?;
+        let head = self.head.as_ref().filter(|_| !payloads.is_empty())?;
+        Some(signature.check(head, &aws, &payloads, secret))
     }
 
     pub(crate) fn new(
@@ -152,6 +278,9 @@ impl SignedRequest {
             has_token,
             in_query: false,
             signature: None,
+            head: None,
+            secret: None,
+            traits: HeadTraits::default(),
         }
     }
 
@@ -175,6 +304,12 @@ impl SignedRequest {
     #[must_use]
     pub fn string_to_sign(&self) -> Option<&str> {
         self.string_to_sign.as_deref()
+    }
+
+    /// Returns the access key ID; it is empty for a request that was read from a log.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
     }
 
     /// Returns the credential scope.

@@ -1,9 +1,9 @@
 //! Limits on the headers and parameters that tell S3 and other services what to do.
 
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::headers::is_client_signing_header;
+use super::{OwnHeaders, headers::is_client_signing_header};
 use crate::{
     error::{Error, ErrorKind, truncated},
     sigv4::{authorization::signature_parameter, scope::matches_pattern},
@@ -53,11 +53,11 @@ impl Limits {
     /// Rejects a request that has a header or a parameter beyond the limits.
     pub(super) fn check(&self, head: &Parts) -> Result<(), Error> {
         if self.headers.is_some() {
-            for name in head
-                .headers
-                .keys()
-                .filter(|name| !is_client_signing_header(name))
-            {
+            let own = head.extensions.get::<OwnHeaders>();
+            let is_exempt = |name: &&HeaderName| {
+                is_client_signing_header(name) || own.is_some_and(|set| set.contains(name))
+            };
+            for name in head.headers.keys().filter(|name| !is_exempt(name)) {
                 self.check_header("header", name.as_str())?;
             }
         }

@@ -36,6 +36,7 @@ mod options;
 mod amz_limits;
 mod as_signed;
 mod body_plan;
+mod bucket_home;
 mod bucket_host;
 mod client_payload;
 mod forwarded;
@@ -45,6 +46,7 @@ mod mirror;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 mod origin;
 mod origin_rule;
+mod own_headers;
 mod payload_mode;
 mod resolve;
 mod rewrite;
@@ -73,6 +75,7 @@ pub use self::{
     options::SigningBehavior,
     origin::Origin,
     origin_rule::OriginRule,
+    own_headers::OwnHeaders,
     payload_mode::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rule_target::RuleTarget,
@@ -82,6 +85,7 @@ pub use self::{
 };
 pub(crate) use self::{
     body_plan::{BodyPlan, ClientExpiry, Comparison, LargeBody, Sending},
+    bucket_home::BucketHome,
     client_payload::ClientFraming,
     headers::{add_aws_chunked, connection_options, remove_aws_chunked},
     rewrite::rewrite,

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::{
     ForwardedHeaders, MirrorPresigned, PayloadMode, PayloadPolicy, Spool, WireForm,
@@ -12,7 +12,7 @@ use crate::credentials::PickIdentity;
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{PresignExpiry, service_rules::service_rules},
+    sigv4::{PresignExpiry, service_rules::service_rules, signed_headers::single_value},
 };
 
 /// Settings of requests to an origin.
@@ -27,12 +27,16 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) presigned: Option<Duration>,
     pub(crate) presign_expiry: PresignExpiry,
     pub(crate) mirror_presigned: MirrorPresigned,
+    /// A signature in the query leaves the client's `authorization`.
+    pub(super) client_authorization: bool,
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
     /// `None` leaves the headers of the request as they are.
     pub(crate) forwarded: Option<ForwardedHeaders>,
     /// `None` to recover if the host is one of AWS.
     pub(crate) recovery: Option<bool>,
+    /// Requests follow S3 to the region of a bucket.
+    pub(super) redirects: bool,
     /// `None` for the credentials of the layer.
     #[cfg(feature = "sign")]
     pub(crate) identity: Option<Arc<dyn PickIdentity>>,
@@ -64,10 +68,12 @@ impl<S> Options<S> {
             presigned: None,
             presign_expiry: PresignExpiry::default(),
             mirror_presigned: MirrorPresigned::default(),
+            client_authorization: false,
             body_limit: Self::BODY_LIMIT,
             spool: None,
             forwarded,
             recovery: None,
+            redirects: true,
             #[cfg(feature = "sign")]
             identity: None,
         }
@@ -83,10 +89,12 @@ impl<S> Options<S> {
             presigned: self.presigned,
             presign_expiry: self.presign_expiry,
             mirror_presigned: self.mirror_presigned,
+            client_authorization: self.client_authorization,
             body_limit: self.body_limit,
             spool: self.spool.clone(),
             forwarded: self.forwarded,
             recovery: self.recovery,
+            redirects: self.redirects,
             #[cfg(feature = "sign")]
             identity: self.identity.clone(),
         }
@@ -110,6 +118,14 @@ impl Options {
             SigningBehavior::NoOverride => !headers::carries_signature(head),
             SigningBehavior::Never => false,
         }
+    }
+
+    /// Returns `true` if the client's `authorization` is forwarded beside the signature.
+    pub(super) fn forwards_authorization(&self, headers: &HeaderMap) -> bool {
+        self.client_authorization
+            && self.presigned.is_some()
+            && single_value(headers, header::AUTHORIZATION)
+                .is_some_and(|value| !is_aws_signature(value))
     }
 
     /// Rejects signed header values that S3 does not read as they were sent. The SDKs do so too.
@@ -171,6 +187,12 @@ impl Options {
     }
 }
 
+/// Returns `true` for Signature Version 4 (`AWS4-HMAC-SHA256`, `AWS4-ECDSA-P256-SHA256`) and 2 (`AWS`).
+fn is_aws_signature(authorization: &HeaderValue) -> bool {
+    let scheme = authorization.as_bytes().trim_ascii_start().get(..3);
+    scheme.is_some_and(|start| start.eq_ignore_ascii_case(b"aws"))
+}
+
 /// Setters that [`Origin`](super::Origin) and [`UriOrigin`](super::UriOrigin) share.
 macro_rules! option_setters {
     () => {
@@ -222,6 +244,19 @@ macro_rules! option_setters {
         /// [`with_query_signature`](Self::with_query_signature) overrides it.
         pub fn with_mirrored_presign(mut self, form: $crate::origin::MirrorPresigned) -> Self {
             self.options_mut().mirror_presigned = form;
+            self
+        }
+
+        /// Forwards the client's own `authorization`, such as a bearer token, beside a signature in the query
+        /// (removed by default).
+        ///
+        /// It has an effect only with [`with_query_signature`](Self::with_query_signature), since a signature in the
+        /// header replaces the client's value. The signature never covers the header. A signature of AWS is removed in
+        /// any case, and so are several values. S3 rejects requests that have both; VPC Lattice accepts them.
+        ///
+        /// To send the value in another header, copy it there before the request reaches the layer.
+        pub fn with_client_authorization(mut self, forwarded: bool) -> Self {
+            self.options_mut().client_authorization = forwarded;
             self
         }
 
@@ -316,6 +351,24 @@ macro_rules! option_setters {
         #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
         pub fn with_recovery(mut self, enabled: bool) -> Self {
             self.options_mut().recovery = Some(enabled);
+            self
+        }
+
+        /// Enables or disables following S3 to the region of a bucket (enabled by default).
+        ///
+        /// S3 redirects requests to buckets of other regions: with status 301 or 307, or with 400 if the signature is
+        /// for the wrong region. The request is signed for the region of the response's `x-amz-bucket-region` or
+        /// `<Region>`, and sent once more, if its body is empty, collected or in a temporary file. Further requests for
+        /// the bucket are sent there at once, after one was accepted.
+        ///
+        /// The new host is that of the origin with another region of the same partition. A location in the response is
+        /// ignored. Only requests to a host of S3 follow, such as `s3.us-east-1.amazonaws.com` or
+        /// `bucket.s3.amazonaws.com`, without [`with_signed_host`](crate::Origin::with_signed_host). It is a part of
+        /// [`with_recovery`](Self::with_recovery).
+        #[cfg(feature = "doctor")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
+        pub fn with_redirects(mut self, enabled: bool) -> Self {
+            self.options_mut().redirects = enabled;
             self
         }
 

@@ -219,17 +219,32 @@ impl Origin {
         if last.ends_with(']') || last.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let host = format!("{bucket}.{own}");
-        let authority = Authority::try_from(&*host).ok()?;
         let mut changed = self.clone();
-        let inner = changed.get_mut();
-        inner.host = HeaderValue::try_from(host).ok()?;
-        inner.is_aws = is_aws_host(authority.host());
-        inner.hash = hash_of(&inner.host);
+        let authority = changed.set_host(&format!("{bucket}.{own}"))?;
         if !is_tunnel {
-            inner.authority = authority;
+            changed.get_mut().authority = authority;
         }
         Some(changed)
+    }
+
+    /// Returns the origin at another host, with settings that derive the same path.
+    pub(super) fn at_host(&self, host: &str, settings: SigningSettings) -> Option<Self> {
+        let mut changed = self.clone();
+        let authority = changed.set_host(host)?;
+        let inner = changed.get_mut();
+        inner.authority = authority;
+        inner.options.settings = settings;
+        Some(changed)
+    }
+
+    /// Sets the signed host, and returns it.
+    fn set_host(&mut self, host: &str) -> Option<Authority> {
+        let authority = Authority::try_from(host).ok()?;
+        let inner = self.get_mut();
+        inner.host = HeaderValue::from_str(host).ok()?;
+        inner.is_aws = is_aws_host(authority.host());
+        inner.hash = hash_of(&inner.host);
+        Some(authority)
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -259,6 +274,18 @@ impl Origin {
     /// Returns `true` if requests may be corrected and sent again after a rejection.
     pub(crate) fn recovers(&self) -> bool {
         self.0.options.recovery.unwrap_or(self.0.is_aws)
+    }
+
+    /// Returns `true` if requests follow S3 to the region of a bucket.
+    pub(super) fn follows_redirects(&self) -> bool {
+        let options = self.options();
+        let settings = &options.settings;
+        self.recovers()
+            && options.redirects
+            && self.0.is_aws
+            && settings.service() == "s3"
+            && settings.region_set().is_none()
+            && self.authority() == self.host()
     }
 
     /// Returns a hash of the signed host, which is not unique.

@@ -12,15 +12,19 @@ use std::{
 use arc_swap::ArcSwap;
 use http::uri::Scheme;
 
+use super::bucket_regions::BucketRegions;
 use crate::{Origin, credentials::CachedCredentials};
 
 /// Seconds to add to the machine's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offset(i64);
 
-/// The corrections of all origins that have any, at most [`MAX_ORIGINS`]; the last one changed last.
 #[derive(Default)]
-pub(super) struct Corrections(ArcSwap<Vec<OriginEntry>>);
+pub(super) struct Corrections {
+    /// The origins that have any, at most [`MAX_ORIGINS`]; the last one changed last.
+    origins: ArcSwap<Vec<OriginEntry>>,
+    regions: BucketRegions,
+}
 
 /// Corrections of one origin. Comparing a few names is as fast as hashing one, and needs no allocation.
 #[derive(Clone)]
@@ -126,6 +130,11 @@ impl OriginEntry {
 }
 
 impl Corrections {
+    /// Returns the regions of buckets.
+    pub(super) fn regions(&self) -> &BucketRegions {
+        &self.regions
+    }
+
     /// Returns the correction of the clock for the next request to this origin.
     pub(super) fn offset(&self, origin: &Origin) -> Offset {
         self.read(origin, OriginState::offset).unwrap_or_default()
@@ -204,13 +213,13 @@ impl Corrections {
 
     /// Returns a value of the origin's state; `None` if it has no corrections.
     fn read<T>(&self, origin: &Origin, value: impl FnOnce(&OriginState) -> T) -> Option<T> {
-        let entries = self.0.load();
+        let entries = self.origins.load();
         let entry = entries.iter().find(|entry| entry.belongs_to(origin));
         entry.map(|found| value(&found.state))
     }
 
     fn update(&self, origin: &Origin, mut change: impl FnMut(&mut OriginState)) {
-        self.0.rcu(|current| {
+        self.origins.rcu(|current| {
             let mut entries = Vec::clone(current);
             let known = entries.iter().position(|entry| entry.belongs_to(origin));
             let mut entry = match known {
@@ -283,7 +292,7 @@ mod tests {
         }
         corrections.accept_from(&origin(0), HOUR, 0); // now origin 1 is the oldest
         assert!(corrections.learn(&origin(MAX_ORIGINS), NONE, HOUR));
-        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+        assert_eq!(corrections.origins.load().len(), MAX_ORIGINS);
         assert_eq!(corrections.offset(&origin(1)), NONE);
         for number in (0..=MAX_ORIGINS).filter(|number| *number != 1) {
             assert_eq!(corrections.offset(&origin(number)), HOUR, "{number}");
@@ -291,7 +300,7 @@ mod tests {
         for number in 0..10_000 {
             corrections.mark(&origin(number), mark(0, 7));
         }
-        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+        assert_eq!(corrections.origins.load().len(), MAX_ORIGINS);
     }
 
     #[test]
@@ -300,7 +309,7 @@ mod tests {
         corrections.accept_from(&origin(0), NONE, 0);
         corrections.reject(&origin(0), NONE);
         assert!(corrections.learn(&origin(0), NONE, Offset(MIN_CHANGE as i64 - 1)));
-        assert!(corrections.0.load().is_empty());
+        assert!(corrections.origins.load().is_empty());
         assert!(corrections.learn(&origin(0), NONE, HOUR));
         corrections.reject(&origin(0), NONE);
         assert_eq!(
@@ -309,11 +318,11 @@ mod tests {
             "the rejected request did not use it"
         );
         corrections.reject(&origin(0), HOUR);
-        assert!(corrections.0.load().is_empty());
+        assert!(corrections.origins.load().is_empty());
         corrections.mark(&origin(0), mark(0, 7));
         assert!(corrections.is_marked(&origin(0), mark(0, 7)));
         corrections.accept_from(&origin(0), NONE, 0);
-        assert!(corrections.0.load().is_empty());
+        assert!(corrections.origins.load().is_empty());
     }
 
     /// The machine's clock was wrong and is corrected.
@@ -332,7 +341,7 @@ mod tests {
         assert_eq!(corrections.offset(&origin), HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
         corrections.accept_from(&origin, NONE, 0);
-        assert!(corrections.0.load().is_empty());
+        assert!(corrections.origins.load().is_empty());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct ErrorBody {
     pub(super) protocol: Protocol,
     pub(super) code: String,
     pub(super) message: String,
+    /// Text of `Region` in an error of S3.
+    pub(super) region: Option<String>,
 }
 
 impl ErrorBody {
@@ -54,6 +56,7 @@ impl ErrorBody {
             protocol: Protocol::Json,
             code: code.to_owned(),
             message: message.clone(),
+            region: None,
         })
     }
 
@@ -129,6 +132,7 @@ struct Document {
     on_path: usize,
     code: Option<String>,
     message: Option<String>,
+    region: Option<String>,
 }
 
 impl Protocol {
@@ -184,6 +188,7 @@ impl Document {
             _ if parents != self.protocol?.path() => None,
             "Code" => Some(&mut self.code),
             "Message" => Some(&mut self.message),
+            "Region" if self.protocol == Some(Protocol::S3) => Some(&mut self.region),
             _ => None,
         }
     }
@@ -203,6 +208,7 @@ impl Document {
             protocol: self.protocol?,
             code: self.code?,
             message: self.message?,
+            region: self.region,
         })
     }
 }

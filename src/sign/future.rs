@@ -26,7 +26,7 @@ use crate::{
     body::{Collect, ResponseBody, SignedBody, SourceBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
-    origin::{self, BodyPlan, Sending},
+    origin::{self, BodyPlan, BucketHome, Sending},
     sigv4::Payload,
 };
 
@@ -122,11 +122,15 @@ where
             framing::frame(&mut parts, &body, is_chunked)?;
         }
         let planned = body_plan::apply(plan, body, options.body_limit, &mut parts.headers)?;
+        let home = (signs && config.recovery.is_some())
+            .then(|| BucketHome::new(&destination.origin, parts.uri.path()))
+            .flatten();
         let mut pending = PendingRequest {
             inner,
             config: config.clone(),
             parts,
             origin: destination.origin,
+            home,
             credentials,
             presigned,
             stopwatch: None,
@@ -134,6 +138,7 @@ where
             is_recovery: false,
             retries: config.retries.clone().map(Box::new),
         };
+        pending.choose_region();
         pending.start_stopwatch(trace);
         match planned {
             PlannedBody::Collect(unread, after) => {
@@ -257,6 +262,7 @@ where
                 StateProj::Reading { response, copy } => {
                     let reading = response.as_mut().expect("taken once");
                     let decision = ready!(reading.poll(cx));
+                    let region = reading.other_region.take();
                     let passed_on = response.take().expect("taken once").finish(decision);
                     let mut again = copy.take();
                     if let Some(rejection) = passed_on {
@@ -267,6 +273,9 @@ where
                     }
                     if let Some(corrected) = &mut again {
                         corrected.request.is_recovery = true;
+                        if let Some(name) = region {
+                            corrected.request.redirect(&name);
+                        }
                     }
                     State::SendingAgain {
                         backoff: None,

@@ -75,7 +75,12 @@ impl<S> PendingRequest<S> {
                     None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
                     Some((expires, expiry)) => {
                         let presigned = params(payload).with_presign_expiry(expiry);
+                        // Rewriting has removed it unless it is the client's own and is forwarded.
+                        let authorization = parts.headers.remove(header::AUTHORIZATION);
                         signer.presign_capturing(parts, &presigned, expires, canonical_request)?;
+                        if let Some(value) = authorization {
+                            parts.headers.insert(header::AUTHORIZATION, value);
+                        }
                     }
                 }
                 (whole, len)

@@ -28,6 +28,7 @@
 //! allows that host or the host is one of AWS.
 
 mod body_plan;
+mod bucket_regions;
 mod corrections;
 #[cfg(feature = "doctor")]
 mod error_body;
@@ -40,6 +41,8 @@ mod layer_config;
 mod pending_request;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
+#[cfg(feature = "doctor")]
+mod redirect;
 mod rejected_response;
 mod report;
 mod retries;

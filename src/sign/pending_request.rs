@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, Uri, header, request::Parts};
 use http_body::Body;
 use tokio::time::Sleep;
 
@@ -20,7 +20,7 @@ use crate::{
     body::SignedBody,
     credentials::{CachedCredentials, CredentialsCache, LoadFuture},
     error::{BoxError, Error},
-    origin::ClientExpiry,
+    origin::{BucketHome, ClientExpiry},
 };
 
 /// Capacity for a usual canonical request, in bytes.
@@ -31,7 +31,10 @@ pub(super) struct PendingRequest<S> {
     pub(super) inner: S,
     pub(super) config: Arc<LayerConfig>,
     pub(super) parts: Parts,
+    /// Origin in the region that the request is signed for.
     pub(super) origin: Origin,
+    /// `None` unless the bucket may be in another region than its origin.
+    pub(super) home: Option<BucketHome>,
     pub(super) credentials: CredentialsCache,
     /// `None` unless the client's presigned URL is mirrored.
     pub(super) presigned: Option<ClientExpiry>,
@@ -83,9 +86,41 @@ impl<S> PendingRequest<S> {
             .unwrap_or_default()
     }
 
+    /// Sends the request to the region of its bucket, if that is known.
+    pub(super) fn choose_region(&mut self) {
+        let regions = self.config.recovery.as_ref().map(|it| it.regions());
+        let known = regions
+            .zip(self.home.as_ref())
+            .and_then(|(all, home)| all.take(home));
+        if let Some(region) = known {
+            self.redirect(&region);
+        }
+    }
+
+    /// Sends the request to a region of S3. An invalid one is ignored.
+    pub(super) fn redirect(&mut self, region: &str) {
+        let Some(origin) = self.home.as_ref().and_then(|home| home.in_region(region)) else {
+            return;
+        };
+        let mut uri = self.parts.uri.clone().into_parts();
+        uri.authority = Some(origin.authority().clone());
+        if let Ok(redirected) = Uri::from_parts(uri) {
+            self.parts.uri = redirected;
+            self.parts
+                .headers
+                .insert(header::HOST, origin.host_value().clone());
+            self.origin = origin;
+        }
+    }
+
     fn is_expired(&self, entry: &CachedCredentials) -> bool {
         self.recovery()
             .is_some_and(|corrections| corrections.is_expired(&self.origin, entry))
+    }
+
+    /// Returns `true` if success of other requests at the host says nothing about the bucket of this one.
+    fn may_be_redirected(&self) -> bool {
+        self.home.as_ref().is_some_and(BucketHome::shares_host)
     }
 
     /// Returns cached credentials that are valid and that the origin has not called expired, else starts to
@@ -128,7 +163,8 @@ where
         let origin_hash = self.request.origin.host_hash();
         let may_recover = recovery.is_some()
             && !self.request.is_recovery
-            && !entry.has_just_succeeded(origin_hash, signing_time, now);
+            && (self.request.may_be_redirected()
+                || !entry.has_just_succeeded(origin_hash, signing_time, now));
         let copy = self.copy(may_recover);
         let Self { mut request, body } = self;
         let mut canonical_request = request
@@ -148,6 +184,7 @@ where
             is_repeatable: copy.is_some() && !request.is_recovery,
             config: request.config,
             origin: request.origin,
+            home: request.home,
             credentials: request.credentials,
             entry,
             signing_time,
@@ -197,6 +234,7 @@ where
             config: self.request.config.clone(),
             parts: self.request.parts.clone(),
             origin: self.request.origin.clone(),
+            home: self.request.home.clone(),
             credentials: self.request.credentials.clone(),
             presigned: self.request.presigned,
             stopwatch: None,

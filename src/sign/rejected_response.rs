@@ -38,6 +38,8 @@ pub(super) struct RejectedResponse<R> {
     /// `None` after its end.
     body: Option<Pin<Box<R>>>,
     timeout: Pin<Box<Sleep>>,
+    /// Region to send the request to.
+    pub(super) other_region: Option<String>,
     /// `Some` while the provider is asked for other credentials.
     renewal: Option<LoadFuture>,
 }
@@ -71,6 +73,7 @@ where
             read: 0,
             body: Some(Box::pin(body)),
             timeout: Box::pin(sleep(MAX_WAIT)),
+            other_region: None,
             renewal: None,
         }
     }
@@ -124,9 +127,10 @@ where
     /// Corrects the clock, or starts to renew the credentials, if the origin rejects them.
     ///
     /// A request that cannot be sent again has an effect, too: the next one is corrected.
-    fn apply_remedy(&self, is_read: bool) -> Step {
+    fn apply_remedy(&mut self, is_read: bool) -> Step {
         let SentRequest {
             origin,
+            home,
             credentials,
             entry,
             offset,
@@ -143,6 +147,22 @@ where
             None
         };
         match remedy {
+            Some(Remedy::Region(region)) => {
+                let Some(bucket) = home.as_ref().filter(|it| it.in_region(&region).is_some())
+                else {
+                    return Step::PassOn;
+                };
+                corrections.regions().forget(bucket);
+                if *is_repeatable {
+                    self.other_region = Some(region);
+                    return Step::SendAgain;
+                }
+                // A region that S3 has redirected from again is not tried a second time.
+                if origin.host() == bucket.origin().host() {
+                    corrections.regions().suggest(bucket, &region);
+                }
+                Step::PassOn
+            }
             Some(Remedy::Clock(time)) => {
                 let right = Offset::between(self.received_at, time);
                 let helps = right.is_some_and(|it| corrections.learn(origin, *offset, it));
@@ -166,7 +186,9 @@ where
                 }
             }
             None => {
-                corrections.reject(origin, *offset);
+                if !self.head.status.is_redirection() {
+                    corrections.reject(origin, *offset);
+                }
                 Step::PassOn
             }
         }

@@ -17,10 +17,14 @@ use crate::{
     body::BodyFailure,
     credentials::{CachedCredentials, CredentialsCache},
     error::BoxError,
+    origin::BucketHome,
 };
 #[cfg(feature = "doctor")]
 use {
-    super::recoverable_error::{RecoverableError, origin_time},
+    super::{
+        recoverable_error::{RecoverableError, origin_time},
+        redirect,
+    },
     crate::{
         doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
         sigv4::{
@@ -47,6 +51,8 @@ pub(super) struct OnResponse<T> {
 pub(super) struct SentRequest {
     pub(super) config: Arc<LayerConfig>,
     pub(super) origin: Origin,
+    /// `None` unless the bucket may be in another region than its origin.
+    pub(super) home: Option<BucketHome>,
     pub(super) credentials: CredentialsCache,
     pub(super) entry: Arc<CachedCredentials>,
     pub(super) signing_time: SystemTime,
@@ -67,6 +73,8 @@ pub(super) enum Remedy {
     /// Signing by the origin's time.
     Clock(SystemTime),
     NewCredentials,
+    /// The region of the bucket.
+    Region(String),
 }
 
 impl<T> OnResponse<T> {
@@ -90,6 +98,11 @@ impl SentRequest {
     fn receive<R>(self, response: &Response<R>) -> Option<Self> {
         match response.status() {
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => self.rejected(response),
+            StatusCode::MOVED_PERMANENTLY | StatusCode::TEMPORARY_REDIRECT
+                if self.home.is_some() =>
+            {
+                Some(self)
+            }
             status => {
                 if status.as_u16() < 400 {
                     self.accepted();
@@ -104,6 +117,12 @@ impl SentRequest {
             self.entry
                 .succeeded(self.origin.host_hash(), self.signing_time);
             corrections.accept(&self.origin, self.offset, &self.entry);
+            if let Some(home) = &self.home
+                && self.origin.host() != home.origin().host()
+            {
+                let region = self.origin.options().settings.region();
+                corrections.regions().accept(home, region);
+            }
         }
     }
 }
@@ -163,6 +182,12 @@ impl SentRequest {
 
     /// Returns the remedy for a rejection, from its whole body.
     pub(super) fn remedy(&self, head: &Parts, body: &[u8]) -> Option<Remedy> {
+        if self.home.is_some() {
+            let signed = self.origin.options().settings.region();
+            if let Some(region) = redirect::other_region(head, body, signed) {
+                return Some(Remedy::Region(region));
+            }
+        }
         let error = RecoverableError::read(&head.headers, body, self.service(), self.is_in_query)?;
         let time = origin_time(&head.headers);
         let is_time_right = || {

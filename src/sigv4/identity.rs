@@ -60,6 +60,14 @@ impl Identity {
                 "the secret access key is empty or has white space around it; correct its configuration",
             ));
         }
+        let is_quoted =
+            |quote: char| secret.len() > 1 && secret.starts_with(quote) && secret.ends_with(quote);
+        if is_quoted('"') || is_quoted('\'') {
+            return Err(error(
+                "the secret access key is in quotes, which become part of it; remove them from its configuration, \
+                 for example from the env file",
+            ));
+        }
         let token = credentials
             .session_token()
             .filter(|token| !token.is_empty())
@@ -128,6 +136,23 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+
+    #[test]
+    fn secrets_in_quotes_are_rejected() {
+        for (secret, is_valid) in [
+            ("\"hunter2\"", false),
+            ("'hunter2'", false),
+            ("hunter\"2", true),
+            ("\"", true),
+        ] {
+            let credentials = Credentials::new("AKID", secret, None, None, "test");
+            let message = Identity::new(credentials)
+                .map_err(|error| error.to_string())
+                .err();
+            assert_eq!(message.is_none(), is_valid, "{secret}");
+            assert!(!message.unwrap_or_default().contains("hunter"));
+        }
+    }
     use crate::sigv4::scope::Timestamp;
 
     fn identity() -> Identity {

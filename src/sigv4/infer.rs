@@ -279,7 +279,7 @@ fn is_zonal(host: &str) -> bool {
 }
 
 /// Returns the prefix that all regions of the same partition share.
-fn partition(region: &str) -> &str {
+pub(crate) fn partition(region: &str) -> &str {
     const PREFIXES: [&str; 7] = [
         "cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-",
     ];
@@ -318,7 +318,7 @@ fn is_machine(rest: &str) -> bool {
 }
 
 /// Splits off the suffix of a partition in any case, and returns the rest and the partition's default region.
-fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
+pub(crate) fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
     SUFFIXES
         .iter()
         .chain([&ON_AWS])
@@ -345,7 +345,7 @@ fn find(
 }
 
 /// Returns `true` for a label in the form of a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
-fn is_region(label: &str) -> bool {
+pub(crate) fn is_region(label: &str) -> bool {
     const AREAS: [&str; 11] = [
         "af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us",
     ];

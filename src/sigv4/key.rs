@@ -56,7 +56,7 @@ impl Derive for Hmac<Sha256> {
 }
 
 impl<K: Derive> DerivedKey<K> {
-    fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
+    pub(crate) fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
         let id = credentials.access_key_id().as_bytes();
         let mut credential = SmallVec::from_slice(id);
         credential.push(b'/');

@@ -70,6 +70,102 @@ pub(super) fn diagnoses_of_aws_responses() -> Vec<Diagnosis> {
     diagnoses
 }
 
+/// Returns the diagnoses of responses to requests that carry no signature of the client, or not all headers in it.
+pub(super) fn diagnoses_of_unsigned_requests() -> Vec<Diagnosis> {
+    let mismatch = br#"{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}"#;
+    let via = |value| HeaderMap::from_iter([(http::header::VIA, HeaderValue::from_static(value))]);
+    let cloudfront = via("1.1 0a1b2c3d.cloudfront.net (CloudFront)");
+    let by_access_control = Rejection::from_response(StatusCode::FORBIDDEN, &cloudfront, mismatch);
+    let by_other_proxy =
+        Rejection::from_response(StatusCode::FORBIDDEN, &via("1.1 proxy"), mismatch);
+    assert_eq!(
+        diagnose(&by_other_proxy, None).expect("one").cause(),
+        Cause::Mismatch
+    );
+    let with_hash =
+        SignedRequest::from_parts(&signed("lambda", &credentials()), None).expect("signed");
+    let diagnosis = diagnose(&by_access_control, Some(&with_hash)).expect("one");
+    assert_eq!(diagnosis.cause(), Cause::Mismatch, "{diagnosis}");
+
+    let mut head = signed("s3", &credentials());
+    let rados = rejection(
+        403,
+        None,
+        "<Error><Code>AccessDenied</Code><RequestId>tx1</RequestId></Error>",
+    );
+    let covered = SignedRequest::from_parts(&head, None).expect("signed");
+    assert_eq!(
+        diagnose(&rados, Some(&covered)).expect("one").cause(),
+        Cause::NotAllowed
+    );
+    head.headers
+        .insert("content-type", HeaderValue::from_static("text/plain"));
+    let uncovered = SignedRequest::from_parts(&head, None).expect("signed");
+    let by_rados = diagnose(&rados, Some(&uncovered)).expect("one");
+    assert_eq!(by_rados.cause(), Cause::HeaderNotSigned);
+    assert!(by_rados.summary().contains("RadosGW"), "{by_rados}");
+
+    head.headers.insert(
+        "x-forwarded-host",
+        HeaderValue::from_static("api.example.com"),
+    );
+    let forwarded = SignedRequest::from_parts(&head, None).expect("signed");
+    let body = "<Error><Code>SignatureDoesNotMatch</Code></Error>";
+    let by_host = diagnose(&rejection(403, None, body), Some(&forwarded)).expect("one");
+    assert!(by_host.summary().contains("x-forwarded-host"), "{by_host}");
+
+    let diagnosis = diagnose(&by_access_control, None).expect("one");
+    assert_eq!(diagnosis.cause(), Cause::BodyHashMissing);
+    vec![diagnosis, by_rados, by_host, non_ascii_metadata()]
+}
+
+/// The client signs UTF-8, and the origin reads Latin-1.
+fn non_ascii_metadata() -> Diagnosis {
+    let mut head = signed("s3", &credentials());
+    let name = http::HeaderName::from_static("x-amz-meta-t");
+    head.headers.insert(
+        &name,
+        HeaderValue::from_bytes("test\u{e0}".as_bytes()).expect("a value"),
+    );
+    let text = common::header(&head.headers, "authorization")
+        .replace(";x-tenant", ";x-amz-meta-t;x-tenant");
+    head.headers.insert(
+        "authorization",
+        HeaderValue::from_str(&text).expect("a value"),
+    );
+    let sent = SignedRequest::from_parts(&head, None).expect("signed");
+    let derived = sent
+        .canonical_request()
+        .replace("test\u{e0}", "test\u{c3}\u{a0}");
+    let body = format!(
+        "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{}</CanonicalRequest></Error>",
+        derived.replace('&', "&amp;")
+    );
+    let diagnosis = diagnose(&rejection(403, None, &body), Some(&sent)).expect("one");
+    assert_eq!(diagnosis.cause(), Cause::HeaderNotAscii, "{diagnosis}");
+    diagnosis
+}
+
+#[test]
+fn requests_that_lack_a_signed_header_are_diagnosed() {
+    assert_eq!(diagnoses_of_unsigned_requests().len(), 4);
+}
+
+/// S3 names the region of a bucket in each response to HEAD, which is not a reason if it is the signed one.
+#[test]
+fn the_signed_region_is_not_a_reason() {
+    let sent = SignedRequest::from_parts(&signed("s3", &credentials()), None).expect("signed");
+    let header = Some(("x-amz-bucket-region", "us-east-1"));
+    assert!(diagnose(&rejection(400, header, ""), Some(&sent)).is_none());
+    assert!(
+        diagnose(
+            &rejection(403, Some(("x-amz-bucket-region", "eu-west-1")), ""),
+            Some(&sent)
+        )
+        .is_none()
+    );
+}
+
 #[test]
 fn a_plus_read_as_a_space_is_a_path_encoding_error() {
     let url = "https://bucket.s3.us-east-1.amazonaws.com/c++.txt";

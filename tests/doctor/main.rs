@@ -2,6 +2,7 @@
 //! documents.
 
 mod aws_responses;
+mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod other_errors;
@@ -18,7 +19,10 @@ use tower_sigv4::{
 };
 
 use crate::common::{HOST, api, credentials, credentials_with_token, now};
-use aws_responses::{diagnoses_of_aws_responses, rejection, signed};
+use aws_responses::{
+    diagnoses_of_aws_responses, diagnoses_of_unsigned_requests, rejection, signed,
+};
+use clients::diagnoses_of_curl;
 use verifier::{Scenario, diagnoses_of_verifier_rejections, scenario, set};
 
 /// A verifier redacts the token, which is not a difference.
@@ -126,6 +130,8 @@ const PAGE: &str = include_str!("../../docs/signature-does-not-match.md");
 async fn the_page_has_summary_and_remedy_of_each_cause_once() {
     let mut diagnoses = diagnoses_of_verifier_rejections().await;
     diagnoses.extend(diagnoses_of_aws_responses());
+    diagnoses.extend(diagnoses_of_curl());
+    diagnoses.extend(diagnoses_of_unsigned_requests());
     for &cause in Cause::ALL {
         let sections: Vec<_> = PAGE.split(&format!("\n### {cause}\n")).skip(1).collect();
         let [section] = sections[..] else {
@@ -246,7 +252,6 @@ fn requests_of_other_clients_are_parsed() {
                 sent.scope(),
                 format!("20150830/us-east-1/{service}/aws4_request")
             );
-            // If the origin derived the same, only the secret can be wrong.
             let body = format!(
                 "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{}</CanonicalRequest>\
                  <StringToSign>{}</StringToSign><SignatureProvided>{}</SignatureProvided></Error>",
@@ -254,8 +259,23 @@ fn requests_of_other_clients_are_parsed() {
                 explained.string_to_sign,
                 explained.signature,
             );
-            let diagnosis = diagnose(&rejection(403, None, &body), Some(&sent)).expect("one");
-            assert_eq!(diagnosis.cause(), Cause::WrongSecret, "{diagnosis}");
+            // The client may have signed another canonical request, unless the secret made the signature.
+            let rejected = rejection(403, None, &body);
+            let diagnosis = diagnose(&rejected, Some(&sent)).expect("one");
+            assert_eq!(diagnosis.cause(), Cause::SecretOrClient, "{diagnosis}");
+            let own = credentials().secret_access_key().to_owned();
+            for (secret, summary) in [
+                (&*own, "the origin has another one"),
+                ("another", "did not make this signature"),
+            ] {
+                let known = sent.clone().with_secret_access_key(secret);
+                let diagnosis = diagnose(&rejected, Some(&known)).expect("one");
+                assert_eq!(diagnosis.cause(), Cause::WrongSecret, "{diagnosis}");
+                assert!(
+                    diagnosis.summary().contains(summary),
+                    "{service}: {diagnosis}"
+                );
+            }
         }
     }
     let (head, ()) = Request::get("/").body(()).expect("a request").into_parts();

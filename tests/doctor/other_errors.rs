@@ -203,6 +203,22 @@ pub(super) const SCOPES: &[Row] = &[
     (
         "s3",
         (
+            301,
+            Some(("x-amz-bucket-region", "eu-west-1")),
+            "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message><Endpoint>bucket.s3.eu-west-1.amazonaws.com</Endpoint></Error>",
+        ),
+        Cause::WrongRegion,
+        "signed for region \"us-east-1\", but the bucket is in \"eu-west-1\"",
+    ),
+    (
+        "s3",
+        (400, Some(("x-amz-bucket-region", "eu-west-1")), ""),
+        Cause::WrongRegion,
+        "signed for region \"us-east-1\", but the bucket is in \"eu-west-1\"",
+    ),
+    (
+        "s3",
+        (
             400,
             None,
             "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>",

@@ -113,8 +113,48 @@ pub(super) const SIGNATURES: &[Row] = &[
             Some(("x-amzn-errortype", "IncompleteSignatureException")),
             r#"{"message":"'hunter2' not a valid key=value pair (missing equal-sign) in Authorization header: 'Bearer hunter2'."}"#,
         ),
+        Cause::NotSigned,
+        "an authorization of another scheme",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "IncompleteSignatureException")),
+            r#"{"message":"Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): 'aHVudGVyMg=='."}"#,
+        ),
+        Cause::NotSigned,
+        "an authorization of another scheme",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "IncompleteSignatureException")),
+            r#"{"message":"Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=Bearer hunter2"}"#,
+        ),
+        Cause::NotSigned,
+        "the route requires IAM, or API Gateway has no such route",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "IncompleteSignatureException")),
+            r#"{"message":"'SignedHeaders' not a valid key=value pair (missing equal-sign) in Authorization header: 'AWS4-HMAC-SHA256 Credential=a, SignedHeaders'."}"#,
+        ),
         Cause::AuthorizationChanged,
         "did not arrive as it was sent",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>InvalidRequest</Code><Message>The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.</Message></Error>",
+        ),
+        Cause::SignatureVersion,
+        "accepts only version 4",
     ),
     (
         "s3",

@@ -1,4 +1,5 @@
-//! Tower middleware that authenticates the callers of a service.
+#![doc = include_str!("../README.md")]
+#![warn(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)]
 
 mod error;
 mod http_client;

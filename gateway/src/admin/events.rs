@@ -23,11 +23,7 @@ use super::{
     ready::{Readiness, ReadinessReport},
     sample::{Point, Totals},
 };
-use crate::{
-    gateway::Gateway,
-    identity::{Identity, Sessions},
-    response,
-};
+use crate::{gateway::Gateway, identity::Identity, response};
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which names are resolved while a page is open.
@@ -219,7 +215,7 @@ fn to_json(identity: &Identity, error: Option<&str>) -> Value {
         "source": identity.settings().source_name(),
         "error": error,
         "expires_in": identity.credentials().expiry().map(seconds_until),
-        "sessions": identity.sessions().map(Sessions::len),
+        "sessions": identity.session_count(),
         "calls": { "succeeded": succeeded, "failed": failed },
     })
 }

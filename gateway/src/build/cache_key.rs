@@ -13,7 +13,7 @@ use http_cache_layer::Key;
 use ipnet::IpNet;
 use tower_sigv4::origin::{ClientAddr, ForwardedHeaders};
 
-use crate::identity::IdentityPicker;
+use crate::identity::RoutePicker;
 
 /// Makes the keys of a route.
 pub(super) struct RouteKeys {
@@ -21,7 +21,7 @@ pub(super) struct RouteKeys {
     pub(super) forwarded: ForwardedHeaders,
     pub(super) trusted_proxies: Arc<[IpNet]>,
     /// Separates the responses of sessions, which may see different ones.
-    sessions: Option<IdentityPicker>,
+    sessions: Option<RoutePicker>,
     warned: Once,
 }
 
@@ -36,7 +36,7 @@ impl RouteKeys {
     }
 
     /// Gives each session of an identity responses of its own.
-    pub(super) fn with_sessions(mut self, picker: Option<IdentityPicker>) -> Self {
+    pub(super) fn with_sessions(mut self, picker: Option<RoutePicker>) -> Self {
         self.sessions = picker;
         self
     }
@@ -46,7 +46,7 @@ impl RouteKeys {
     pub(super) fn key(&self, head: &Parts) -> Option<Key> {
         let url = Key::from_request(head)?;
         let key = match &self.sessions {
-            Some(picker) => url.with_identity(&picker.session(head)?.to_bytes()),
+            Some(picker) => url.with_identity(&picker.cache_part(head)?),
             None => url,
         };
         let mut names: Vec<_> = head

@@ -1,19 +1,26 @@
 //! Identities of routes.
 
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
-use tower_sigv4::Origin;
+use aws_credential_types::Credentials;
+use tower_sigv4::{
+    Origin,
+    doctor::{Finding, lint_credentials},
+};
 
 use crate::{
-    config::{ConfigError, ConfigFile, OriginSection, Role, RouteSection, Spanned},
-    identity::{Identities, Identity, IdentityPicker},
+    config::{
+        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Source, Spanned,
+        login_of,
+    },
+    identity::{Identities, Identity, RoutePicker},
 };
 
 /// Identity that a route's requests are signed with.
 pub(super) struct RouteIdentity {
     identity: Arc<Identity>,
     /// Present if each request may have its own session.
-    picker: Option<IdentityPicker>,
+    picker: Option<RoutePicker>,
 }
 
 impl RouteIdentity {
@@ -44,6 +51,15 @@ impl RouteIdentity {
                 identity.name()
             )));
         }
+        let has_tokens = is_verified && file.issuers().next().is_some();
+        if identity.needs_token() && !has_tokens {
+            let name = name_of_identity.unwrap_or(&route.origin);
+            return Err(name.error(format!(
+                "identity {:?} needs a token of each caller, but the route verifies none; add [[verify.jwt]], or remove \
+                 verify = false",
+                identity.name()
+            )));
+        }
         let shares_public = identity.settings().share_public;
         if route.cache && role.is_some_and(Role::has_request_id) && !shares_public {
             return Err(route.path.error(format!(
@@ -52,9 +68,8 @@ impl RouteIdentity {
                 identity.name()
             )));
         }
-        let sessions = identity.sessions();
         Ok(Self {
-            picker: sessions.map(|it| IdentityPicker::new(it, &route.label())),
+            picker: identity.picker(&route.label()),
             identity: identity.clone(),
         })
     }
@@ -82,7 +97,7 @@ impl RouteIdentity {
     }
 
     /// Returns the sessions that do not share cached responses.
-    pub(super) fn separated_sessions(&self) -> Option<IdentityPicker> {
+    pub(super) fn separated_sessions(&self) -> Option<RoutePicker> {
         let separates = !self.identity.settings().share_public;
         self.picker.clone().filter(|_| separates)
     }
@@ -90,6 +105,25 @@ impl RouteIdentity {
     pub(super) fn into_identity(self) -> Arc<Identity> {
         self.identity
     }
+}
+
+/// Rejects identities for users of an issuer whose tokens are not accepted.
+pub(super) fn check_logins(file: &ConfigFile, identities: &Identities) -> Result<(), ConfigError> {
+    for identity in identities.iter() {
+        let settings = identity.settings();
+        let login = settings.caller_source().and_then(CallerSource::login);
+        let is_known = |name: &str| file.issuers().any(|issuer| login_of(issuer) == name);
+        if let Some(name) = login.filter(|name| !is_known(name)) {
+            return Err(ConfigError::at(
+                settings.span.clone(),
+                format!(
+                    "login of identity {:?} is the issuer of no [[verify.jwt]]; add one with issuer = \"https://{name}\"",
+                    identity.name()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Rejects an unknown identity of an origin, which may have no route.
@@ -100,7 +134,7 @@ pub(super) fn check(origin: &OriginSection, identities: &Identities) -> Result<(
     }
 }
 
-fn named<'a>(
+pub(super) fn named<'a>(
     name: &Spanned<String>,
     identities: &'a Identities,
 ) -> Result<&'a Arc<Identity>, ConfigError> {
@@ -113,7 +147,7 @@ fn named<'a>(
     })
 }
 
-/// Lists identities that are valid, but costly.
+/// Lists identities that are valid, but costly, and credentials that an origin is likely to reject.
 pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
     let costly = identities.iter().filter(|it| {
         let role = it.settings().session_role();
@@ -128,5 +162,33 @@ pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
         );
         ConfigError::at(identity.settings().span.clone(), message)
     };
-    costly.map(warning).collect()
+    let own_sources = identities
+        .iter()
+        .filter(|it| it.settings().path.roles.is_empty());
+    let lines = own_sources.flat_map(credential_warnings);
+    costly.map(warning).chain(lines).collect()
+}
+
+/// Checks the credentials that are known before the first request.
+fn credential_warnings(identity: &Arc<Identity>) -> Vec<ConfigError> {
+    let settings = identity.settings();
+    let credentials = match &settings.path.source {
+        Source::Static(credentials) => Some(credentials.clone()),
+        Source::Environment => environment_credentials(),
+        _ => None,
+    };
+    let findings = credentials.map_or_else(Vec::new, |known| lint_credentials(&known));
+    let warning = |finding: &Finding| {
+        let message = format!("warning: identity {:?}: {finding}", identity.name());
+        ConfigError::at(settings.span.clone(), message)
+    };
+    findings.iter().map(warning).collect()
+}
+
+fn environment_credentials() -> Option<Credentials> {
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let id = variable("AWS_ACCESS_KEY_ID")?;
+    let secret = variable("AWS_SECRET_ACCESS_KEY")?;
+    let token = variable("AWS_SESSION_TOKEN");
+    Some(Credentials::new(id, secret, token, None, "environment"))
 }

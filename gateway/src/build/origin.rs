@@ -1,19 +1,24 @@
 //! Builds origins.
 
+use http::header;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, lint},
     origin::{ForwardedHeaders, MirrorPresigned, SigningBehavior},
-    sigv4::SessionToken,
+    sigv4::{AllExcept, AllowList, PresignExpiry, SessionToken},
 };
 
 use super::{
     bodies::BodyServices,
     scope::{may_be_s3, signing_settings},
 };
-use crate::config::{
-    BodiesSection, BodySettings, ConfigError, MirroredPresign, OriginSection, Payload,
-    RouteSection, Signing, Spanned, TokenHeader, is_s3_family, located,
+use crate::{
+    config::{
+        BodiesSection, BodySettings, ClientAuthorization, ConfigError, MirroredPresign,
+        OriginSection, Payload, RouteSection, SignedSelection, Signing, Spanned, header_name,
+        is_s3_family, located,
+    },
+    error::chain,
 };
 
 /// Builds an origin, for the requests of a route if there is one.
@@ -23,7 +28,7 @@ pub(super) fn build(
     bodies: &BodiesSection,
     services: &BodyServices,
 ) -> Result<Origin, ConfigError> {
-    let settings = with_token_header(section, signing_settings(section)?);
+    let settings = configured(section, signing_settings(section)?)?;
     let s3_family = is_s3_family(settings.service());
     let mut origin = Origin::new(section.url.get_ref(), settings)
         .map_err(located(&section.url))?
@@ -38,8 +43,26 @@ pub(super) fn build(
             MirroredPresign::Query => MirrorPresigned::Query,
         });
     }
+    if let Some(form) = section.wire_form {
+        origin = origin.with_wire_form(form.into());
+    }
+    if let Some(lifetime) = section.query_signature()? {
+        // The request is sent at once, so that its URL may expire early.
+        origin = origin
+            .with_query_signature(lifetime)
+            .map_err(|error| ConfigError::at(section.expires_span(), chain(&error)))?
+            .with_presign_expiry(PresignExpiry::Shorten);
+    }
+    let keeps = match route {
+        Some(chosen) => chosen.client_authorization()? == ClientAuthorization::Keep,
+        None => false,
+    };
+    origin = origin.with_client_authorization(keeps);
     if let Some(enabled) = section.recovery {
         origin = origin.with_recovery(enabled);
+    }
+    if let Some(enabled) = section.redirects {
+        origin = origin.with_redirects(enabled);
     }
     origin = origin.with_forwarded(forwarded(section)?);
     if let Some(host) = &section.signed_host {
@@ -61,16 +84,57 @@ pub(super) fn forwarded(section: &OriginSection) -> Result<ForwardedHeaders, Con
     }
 }
 
-/// Signs with the credentials of a role or a user, unless the section says that they come from `CreateSession`.
-fn with_token_header(section: &OriginSection, settings: SigningSettings) -> SigningSettings {
-    let is_s3_express = settings.service() == "s3express";
-    match section.session_token {
-        Some(TokenHeader::XAmzS3SessionToken) => {
-            settings.with_session_token(SessionToken::S3Session)
+/// Changes the service's settings as the section says.
+fn configured(
+    section: &OriginSection,
+    service: SigningSettings,
+) -> Result<SigningSettings, ConfigError> {
+    let mut settings = service;
+    if let Some(token) = section.session_token {
+        settings = settings.with_session_token(token.into());
+    } else if settings.service() == "s3express" {
+        // The credentials are those of a role or a user, unless the section says that CreateSession made them.
+        settings = settings.with_session_token(SessionToken::Signed);
+    }
+    if let Some(form) = section.path_form {
+        settings = settings.with_path_form(form.into());
+    }
+    if let Some(enabled) = section.payload_header {
+        settings = settings.with_payload_header(enabled);
+    }
+    with_signed_headers(section, settings)
+}
+
+fn with_signed_headers(
+    section: &OriginSection,
+    settings: SigningSettings,
+) -> Result<SigningSettings, ConfigError> {
+    let is_all = matches!(section.signed_headers, Some(SignedSelection::Named(_)));
+    if let Some(names) = section.unsigned_headers.as_deref().filter(|_| !is_all) {
+        return Err(ConfigError::at(
+            names.first().unwrap_or(&section.name).span(),
+            "unsigned_headers needs signed_headers = \"all\"; set it, or remove unsigned_headers",
+        ));
+    }
+    match &section.signed_headers {
+        None => Ok(settings),
+        Some(SignedSelection::Named(_)) => {
+            let mut policy = AllExcept::default();
+            for name in section.unsigned_headers.iter().flatten() {
+                policy = policy.add_header(header_name(name)?);
+            }
+            Ok(settings.with_signed_headers(policy))
         }
-        Some(TokenHeader::XAmzSecurityToken) => settings.with_session_token(SessionToken::Signed),
-        None if is_s3_express => settings.with_session_token(SessionToken::Signed),
-        None => settings,
+        Some(SignedSelection::Listed(names)) => {
+            let mut policy = AllowList::default();
+            if is_s3_family(settings.service()) {
+                policy = policy.add_header(header::RANGE);
+            }
+            for name in names {
+                policy = policy.add_header(header_name(name)?);
+            }
+            Ok(settings.with_signed_headers(policy))
+        }
     }
 }
 

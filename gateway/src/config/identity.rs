@@ -1,5 +1,7 @@
 //! The sections `[[identity]]`: credentials for origins and routes.
 
+mod caller_keys;
+mod caller_source;
 mod chain;
 mod role;
 mod role_keys;
@@ -9,6 +11,7 @@ mod source;
 mod template;
 
 pub(crate) use self::{
+    caller_source::{CallerSource, IdentityPool, login_of},
     chain::identities,
     role::Role,
     section::IdentitySection,

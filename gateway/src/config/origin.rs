@@ -1,6 +1,6 @@
 //! The sections `[[origin]]`.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
@@ -12,7 +12,8 @@ use super::{
     bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
     list::OneOrMany,
-    value::{Size, Spanned, positive},
+    signature::{PathFormName, SignatureForm, SignedSelection, TokenHeader, WireFormName},
+    value::{Size, Spanned, duration, positive},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -35,9 +36,18 @@ pub(crate) struct OriginSection {
     pub(crate) signing: Signing,
     pub(crate) forwarded: Option<ForwardedSelection>,
     pub(crate) session_token: Option<TokenHeader>,
+    pub(crate) signature: Option<Spanned<SignatureForm>>,
+    /// Lifetime of a signature in the query.
+    expires: Option<Spanned<String>>,
+    pub(crate) signed_headers: Option<SignedSelection>,
+    pub(crate) unsigned_headers: Option<Vec<Spanned<String>>>,
+    pub(crate) path_form: Option<PathFormName>,
+    pub(crate) wire_form: Option<WireFormName>,
+    pub(crate) payload_header: Option<bool>,
     http2: Option<Spanned<bool>>,
     http2_connections: Option<Spanned<u32>>,
     pub(crate) recovery: Option<bool>,
+    pub(crate) redirects: Option<bool>,
     pub(crate) payload: Option<Spanned<Payload>>,
     pub(crate) mirrored_presign: Option<MirroredPresign>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
@@ -99,15 +109,6 @@ impl ForwardedSelection {
     }
 }
 
-/// The header that carries the session token of temporary credentials.
-#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TokenHeader {
-    XAmzSecurityToken,
-    #[serde(rename = "x-amz-s3session-token")]
-    XAmzS3SessionToken,
-}
-
 /// Host and port that an origin's requests are sent to.
 #[derive(Clone)]
 pub(crate) struct OriginHost {
@@ -120,6 +121,9 @@ pub(crate) struct OriginHost {
 impl OriginSection {
     /// With the 128 streams of nginx and of load balancers, as many as 2,048 requests in flight.
     const HTTP2_CONNECTIONS: u32 = 16;
+
+    /// The smallest clock window of a service, so that a signature in the query is valid as long as one in a header.
+    const QUERY_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
     pub(crate) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
@@ -142,12 +146,20 @@ impl OriginSection {
             signing,
             forwarded,
             session_token,
+            signature,
+            signed_headers: _,
+            unsigned_headers: _,
+            path_form,
+            wire_form,
+            payload_header: _,
+            expires: _,
             name: _,
             // Described with its role by `RouteCache`.
             identity: _,
             http2: _,
             http2_connections: _,
             recovery: _,
+            redirects: _,
             payload: _,
             mirrored_presign: _,
             checksum: _,
@@ -164,7 +176,8 @@ impl OriginSection {
                 lists,
                 signing,
                 forwarded,
-                session_token
+                session_token,
+                (signature.as_ref().map(Spanned::get), path_form, wire_form)
             )
         )
     }
@@ -181,6 +194,26 @@ impl OriginSection {
             host: uri.host()?.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
         })
+    }
+
+    /// Returns the lifetime of a signature in the query, if the signature is there.
+    pub(crate) fn query_signature(&self) -> Result<Option<Duration>, ConfigError> {
+        let is_in_query = self
+            .signature
+            .as_ref()
+            .is_some_and(|form| form.get() == SignatureForm::Query);
+        match &self.expires {
+            Some(alone) if !is_in_query => {
+                Err(alone.error("expires needs signature = \"query\"; set it, or remove expires"))
+            }
+            Some(lifetime) => duration(lifetime).map(Some),
+            None => Ok(is_in_query.then_some(Self::QUERY_LIFETIME)),
+        }
+    }
+
+    /// Position of the lifetime of a signature in the query.
+    pub(crate) fn expires_span(&self) -> Range<usize> {
+        self.expires.as_ref().unwrap_or(&self.name).span()
     }
 
     /// Returns the maximum number of HTTP/2 connections, if connections may use HTTP/2.

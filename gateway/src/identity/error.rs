@@ -14,6 +14,7 @@ use crate::error::{causes, chain};
 pub(crate) struct IdentityError {
     message: Arc<str>,
     detail: Arc<Detail>,
+    rejects_caller: bool,
 }
 
 #[derive(Debug)]
@@ -25,6 +26,19 @@ pub(crate) struct SourceError {
     pub(crate) cause: String,
     pub(crate) remedy: String,
     pub(crate) detail: String,
+    pub(crate) kind: FailureKind,
+}
+
+/// Requests that a failure concerns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum FailureKind {
+    /// Those that need the same credentials.
+    Source,
+    /// Those of one caller, whose token is the cause.
+    Caller,
+    /// All that need new credentials of the service for a while.
+    #[cfg_attr(not(feature = "aws-config"), expect(dead_code))]
+    Throttling,
 }
 
 impl SourceError {
@@ -33,7 +47,32 @@ impl SourceError {
             cause: cause.into(),
             remedy: remedy.into(),
             detail: String::new(),
+            kind: FailureKind::Source,
         }
+    }
+
+    /// Creates the error of a caller that gets no credentials.
+    pub(crate) fn rejected(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: FailureKind::Caller,
+            ..Self::new(cause, remedy)
+        }
+    }
+
+    /// Marks the error as one of this caller only, and removes the token from its details.
+    #[cfg(feature = "aws-config")]
+    pub(crate) fn into_rejection(mut self, token: &str) -> Self {
+        self.kind = FailureKind::Caller;
+        if self.detail.contains(token) {
+            self.detail.clear();
+        }
+        self
+    }
+
+    #[cfg(feature = "aws-config")]
+    pub(crate) fn with_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
@@ -48,6 +87,7 @@ impl IdentityError {
             cause,
             remedy,
             detail,
+            kind,
         } = error;
         let mut text = remedy.clone();
         if !detail.is_empty() {
@@ -56,7 +96,13 @@ impl IdentityError {
         Self {
             message: format!("identity {identity:?} has no credentials: {cause}").into(),
             detail: Arc::new(Detail(text)),
+            rejects_caller: *kind == FailureKind::Caller,
         }
+    }
+
+    /// Returns `true` if only this caller gets no credentials, because of its token.
+    pub(crate) fn rejects_caller(&self) -> bool {
+        self.rejects_caller
     }
 
     /// Returns the error that caused another one.

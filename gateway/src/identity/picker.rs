@@ -15,6 +15,7 @@ use super::{
     tracked::{CallCounts, Tracked},
 };
 use crate::{
+    caller::Caller,
     config::{IdentitySettings, Role, SessionValues},
     request_id,
 };
@@ -86,13 +87,12 @@ impl IdentityPicker {
     pub(crate) fn session(&self, head: &Parts) -> Option<Session> {
         let role = &self.sessions.role;
         let verified = head.extensions.get::<Verified>();
-        let caller = match verified {
-            Some(it) => it.access_key_id(),
-            None if role.has_caller() => return None,
-            None => "",
-        };
+        let caller = Caller::from_extensions(&head.extensions);
+        if caller.is_none() && role.has_caller() {
+            return None;
+        }
         let values = SessionValues {
-            caller,
+            caller: caller.as_ref().map_or("", Caller::id),
             route: &self.route,
             request_id: "",
         };

@@ -144,6 +144,7 @@ fn source(
         | Source::Container
         | Source::Instance
         | Source::Aws => return aws::source(source, clients),
+        Source::Caller(_) => return Err("a source of the caller has no credentials of its own"),
     })
 }
 
@@ -166,7 +167,8 @@ fn remedy(source: &Source) -> &'static str {
         Source::Static(_)
         | Source::Process(_)
         | Source::File { .. }
-        | Source::WebIdentity { .. } => "check the source",
+        | Source::WebIdentity { .. }
+        | Source::Caller(_) => "check the source",
     }
 }
 

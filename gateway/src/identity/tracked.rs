@@ -39,6 +39,14 @@ pub(crate) struct CallCounts {
 }
 
 impl CallCounts {
+    pub(super) fn add_success(&self) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns the numbers of calls that returned credentials and that failed.
     pub(crate) fn get(&self) -> (u64, u64) {
         let [succeeded, failed] =
@@ -81,20 +89,14 @@ impl Tracked {
         let called = time::timeout(self.timeout, self.provider.provide_credentials()).await;
         let error = match called {
             Ok(Ok(credentials)) if !has_expired(&credentials) => {
-                self.calls.succeeded.fetch_add(1, Ordering::Relaxed);
+                self.calls.add_success();
                 return Ok(credentials);
             }
-            Ok(Ok(_)) => SourceError::new(
-                "the source returned expired credentials",
-                "renew them, or compare this machine's clock with the source's",
-            ),
+            Ok(Ok(_)) => expired_credentials(),
             Ok(Err(error)) => source_error(&error, self.remedy),
-            Err(_) => SourceError::new(
-                format!("the source timed out after {:?}", self.timeout),
-                "check that it can be reached, or set a longer timeout of the identity",
-            ),
+            Err(_) => timed_out(self.timeout),
         };
-        self.calls.failed.fetch_add(1, Ordering::Relaxed);
+        self.calls.add_failure();
         let failure = IdentityError::new(&self.identity, &error);
         *self.failure() = Some((Instant::now(), failure.clone()));
         Err(CredentialsError::provider_error(failure))
@@ -111,7 +113,21 @@ impl Tracked {
     }
 }
 
-fn has_expired(credentials: &Credentials) -> bool {
+pub(super) fn expired_credentials() -> SourceError {
+    SourceError::new(
+        "the source returned expired credentials",
+        "renew them, or compare this machine's clock with the source's",
+    )
+}
+
+pub(super) fn timed_out(timeout: Duration) -> SourceError {
+    SourceError::new(
+        format!("the source timed out after {timeout:?}"),
+        "check that it can be reached, or set a longer timeout of the identity",
+    )
+}
+
+pub(super) fn has_expired(credentials: &Credentials) -> bool {
     let expiry = credentials.expiry();
     expiry.is_some_and(|time| time <= SystemTime::now())
 }

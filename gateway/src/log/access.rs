@@ -7,10 +7,10 @@ use std::{
 };
 
 use http::{Extensions, HeaderValue, Method, Request, Uri, header, uri::Authority};
-use tower_sigv4::{origin::ClientAddr, verify::Verified};
+use tower_sigv4::origin::ClientAddr;
 use tracing::{Level, field};
 
-use crate::request_id::RequestIds;
+use crate::{caller::Caller, request_id::RequestIds};
 
 /// Longest logged prefix of a value that the client chose, in bytes.
 const MAX_VALUE_LEN: usize = 1024;
@@ -21,11 +21,13 @@ pub(crate) struct AccessRecord {
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
-    caller: Arc<OnceLock<Verified>>,
+    caller: Arc<OnceLock<Caller>>,
 }
 
 /// Result of a request, for the metrics and the access log.
 pub(crate) struct RequestSummary {
+    /// Mechanism of a rejected caller.
+    pub(crate) mechanism: Option<&'static str>,
     pub(crate) code: u16,
     pub(crate) cache: Option<&'static str>,
     /// Reason for which the gateway rejected the caller.
@@ -36,13 +38,13 @@ pub(crate) struct RequestSummary {
 
 /// Request extension that carries the verified caller back to the access log.
 #[derive(Clone)]
-struct CallerSlot(Arc<OnceLock<Verified>>);
+struct CallerSlot(Arc<OnceLock<Caller>>);
 
 /// Reports the verified caller to the access log, if there is one.
 pub(crate) fn record_caller(extensions: &Extensions) {
     let slot = extensions.get::<CallerSlot>();
-    if let Some((CallerSlot(caller), verified)) = slot.zip(extensions.get::<Verified>()) {
-        drop(caller.set(verified.clone())); // retries set the same caller
+    if let Some((CallerSlot(caller), verified)) = slot.zip(Caller::from_extensions(extensions)) {
+        drop(caller.set(verified)); // retries set the same caller
     }
 }
 
@@ -89,7 +91,10 @@ impl AccessRecord {
                 duration_ms = duration.as_micros() as f64 / 1000.0,
                 request_id = ids.request_id(),
                 trace_id = ids.trace_id(),
-                access_key_id = self.caller.get().map(Verified::access_key_id),
+                access_key_id = self.caller.get().and_then(Caller::access_key_id),
+                caller = self.caller.get().map(|it| truncated(it.id())),
+                tenant = self.caller.get().and_then(Caller::tenant).map(truncated),
+                mechanism = self.caller.get().map(Caller::mechanism).or(summary.mechanism),
                 cache = summary.cache,
                 rejection = summary.rejection.as_deref(),
                 origin_rejection = summary.origin_rejection,

@@ -33,8 +33,8 @@ pub(super) fn families(identities: &[Arc<Identity>]) -> prometheus::Result<Vec<M
             let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
             remaining.with_label_values(&label).set(left.as_secs_f64());
         }
-        if let Some(kept) = identity.sessions() {
-            sessions.with_label_values(&label).set(kept.len() as f64);
+        if let Some(count) = identity.session_count() {
+            sessions.with_label_values(&label).set(count as f64);
         }
         let (succeeded, failed) = identity.calls();
         for (result, count) in [("succeeded", succeeded), ("failed", failed)] {
@@ -73,7 +73,7 @@ mod tests {
         let budget = BodyBudget::new(1024);
         let encode = || {
             metrics
-                .encode(&budget, &active.used_identities, None, 0)
+                .encode(&budget, &active.used_identities, None, None, 0)
                 .expect("valid metrics")
         };
         let remaining = "sigv4_gateway_credentials_remaining_seconds{identity=\"orders\"} ";

@@ -39,13 +39,9 @@ impl Connectors {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots()?)
-            .with_no_client_auth();
         Ok(Self {
             tcp: TcpConnector::new(tcp, EarlyResponseStream::wrap),
-            tls,
+            tls: tls_config()?,
         })
     }
 
@@ -69,6 +65,15 @@ impl Connectors {
                 .wrap_connector(self.tcp.clone()),
         )
     }
+}
+
+pub(crate) fn tls_config() -> Result<ClientConfig, BoxError> {
+    Ok(
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots()?)
+            .with_no_client_auth(),
+    )
 }
 
 /// Limits the time for TCP and TLS together. The timeout of `tcp` is divided among the addresses of a host.

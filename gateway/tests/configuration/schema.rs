@@ -103,8 +103,47 @@ fn the_reference_lists_every_key_with_a_valid_value() {
         let rows = rows.map(|(key, value)| format!("{key} = {value}\n"));
         whole += &format!("{header}\n{}", rows.collect::<String>());
     }
-    assert_eq!(tables.len(), 13);
+    assert_eq!(tables.len(), 18);
     assert_eq!(schema_error(&whole), None, "{whole}");
+}
+
+/// Returns the names of the setters in a source file of the library.
+fn setters(path: &str) -> Vec<String> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let source = fs::read_to_string(format!("{root}/../src/{path}")).expect("readable");
+    let functions = source.lines().filter_map(|line| {
+        let (name, _) = line.trim_start().strip_prefix("pub fn ")?.split_once('(')?;
+        Some(name.to_owned())
+    });
+    let prefixes = ["with_", "add_", "strip_"];
+    functions
+        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .collect()
+}
+
+#[test]
+fn each_setting_of_the_library_has_a_key_or_a_reason() {
+    let reference = reference();
+    let (_, table) = reference
+        .split_once("### Settings of the library\n")
+        .expect("a table");
+    let rows = table.split("\n#").next().unwrap_or_default();
+    let mut count = 0;
+    for (owner, path) in [
+        ("Origin", "origin/options.rs"),
+        ("Origin", "origin/origin.rs"),
+        ("OriginRule", "origin/origin_rule.rs"),
+        ("AsSigned", "origin/as_signed.rs"),
+        ("SigningSettings", "sigv4/settings.rs"),
+        ("SigningLayer", "sign/layer.rs"),
+    ] {
+        for name in setters(path) {
+            let setting = format!("`{owner}::{name}`");
+            assert!(rows.contains(&setting), "{setting} is not in the table");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
 }
 
 #[test]
@@ -135,6 +174,11 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
         (
             "[server]",
             "[[verify.service]]\nname = \"s3\"\nregion = \"a\"\n[[verify.service]]\nname = \"sqs\"\n[server]",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nsignature = \"query\"\nsigned_headers = \"all\"\nunsigned_headers = [\"a\"]\n\
+             path_form = \"twice\"\nwire_form = \"canonical\"\npayload_header = false",
         ),
         (
             "name = \"orders\"",
@@ -183,6 +227,16 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
         ),
         ("[[route]]", "[[route]]\namz_headers = \"x-amz-acl\""),
         ("[[route]]", "[[route]]\nquery_parameters = [1]"),
+        ("[[route]]", "[[route]]\nrequest_headers = { sets = {} }"),
+        ("[[route]]", "[[route]]\nresponse_headers = { copy = {} }"),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nsigned_headers = \"some\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nsignature = \"body\"",
+        ),
     ] {
         assert!(
             schema_error(&valid.replacen(right, wrong, 1)).is_some(),

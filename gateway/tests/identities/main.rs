@@ -14,6 +14,7 @@ mod roles;
 mod sessions;
 mod sources;
 mod standins;
+mod users;
 
 use std::time::Duration;
 

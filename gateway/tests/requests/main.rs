@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authentication;
 mod aws_credentials;
 mod end_to_end;
 mod error_formats;
@@ -13,6 +14,7 @@ mod request_ids;
 mod routes;
 mod s3_clients;
 mod scopes;
+mod signature_settings;
 #[cfg(feature = "sigv4a")]
 mod sigv4a;
 mod trust;

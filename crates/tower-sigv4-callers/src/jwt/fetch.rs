@@ -154,3 +154,46 @@ impl StdError for FetchError {
         self.source.as_deref().map(|error| error as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn lifetime_is_that_of_the_response_within_bounds() {
+        let hour = 60 * 60;
+        let rows = [
+            (&[][..], None, hour),
+            (&["public, max-age=1000"], None, 1000),
+            (
+                &["public", "Max-Age=\"1000\" , must-revalidate"],
+                None,
+                1000,
+            ),
+            (&["max-age=1000"], Some("400"), 600),
+            (&["max-age=1000"], Some("2000"), 60),
+            (&["max-age=1000"], Some("soon"), 1000),
+            (&["max-age=15, stale-while-revalidate=15"], None, 60),
+            (&["max-age=0"], None, 60),
+            (&["max-age=31536000"], None, 24 * hour),
+            (&["max-age=99999999999999999999"], None, hour),
+            (&["max-age=-1"], None, hour),
+            (&["max-age"], None, hour),
+            (&["max-age=1000, no-store"], None, 60),
+            (&["No-Cache", "max-age=1000"], None, 60),
+            (&["s-maxage=1000"], None, hour),
+        ];
+        for (cache_control, age, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for value in cache_control {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            }
+            if let Some(seconds) = age {
+                headers.insert(AGE, HeaderValue::from_static(seconds));
+            }
+            assert_eq!(lifetime(&headers).as_secs(), expected, "{headers:?}");
+        }
+    }
+}

@@ -151,7 +151,9 @@ impl PublicKey {
         // Some providers encode a leading zero (RFC 7518, section 6.3.1.1).
         let (n, e) = (trim_zeros(modulus), trim_zeros(exponent));
         let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
-        (bits >= MIN_RSA_BITS).then(|| {
+        // With the exponent 1, each message is its own signature.
+        let has_exponent = e.last()? % 2 == 1 && e != [1];
+        (bits >= MIN_RSA_BITS && has_exponent).then(|| {
             Self::Rsa(RsaPublicKeyComponents {
                 n: n.to_vec(),
                 e: e.to_vec(),

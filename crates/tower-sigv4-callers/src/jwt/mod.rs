@@ -44,6 +44,7 @@ mod future;
 mod jwks;
 mod key_cache;
 mod key_source;
+mod key_status;
 mod layer;
 mod layer_config;
 mod pending_token;
@@ -59,10 +60,11 @@ pub(crate) use self::key_source::secure_url;
 pub use self::{
     algorithm::Algorithm,
     future::ResponseFuture,
+    key_status::KeyStatus,
     layer::JwtLayer,
     rejection::{Rejection, RejectionKind},
     service::VerifyJwt,
     settings::JwtSettings,
     verified_token::VerifiedToken,
-    verifier::{JwtVerifier, KeyStatus},
+    verifier::JwtVerifier,
 };

@@ -242,6 +242,27 @@ impl JwtSettings {
         self.fetch.stale_if_error = duration;
         self
     }
+
+    /// Checks the settings as a whole, once they are complete.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let issuer = &self.issuer;
+        if self.audiences.is_empty() && self.client_ids.is_empty() {
+            return Err(Error::new(format!(
+                "the issuer {issuer:?} has no audience; add the application's audience or client id"
+            )));
+        }
+        if self.algorithms.is_empty() {
+            return Err(Error::new(format!(
+                "the issuer {issuer:?} has no algorithm; add one, such as RS256"
+            )));
+        }
+        if self.token_types.is_empty() {
+            return Err(Error::new(format!(
+                "the issuer {issuer:?} has no token type; add one, such as JWT"
+            )));
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for JwtSettings {

@@ -24,11 +24,11 @@ impl ParsedToken {
         let (signed, signature) = raw
             .rsplit_once('.')
             .ok_or_else(|| malformed("the token is not a JWT in compact form"))?;
-        let (header, claims) = signed
+        let (encoded_header, encoded_claims) = signed
             .split_once('.')
-            .filter(|(_, claims)| !claims.contains('.'))
+            .filter(|(_, rest)| !rest.contains('.'))
             .ok_or_else(|| malformed("the token is not a signed JWT in compact form"))?;
-        let header = parse_object(header).ok_or_else(|| {
+        let header = parse_object(encoded_header).ok_or_else(|| {
             malformed("the header of the token is not base64url of a JSON object")
         })?;
         // An extension that must be understood. There are none that we understand (RFC 7515, section 4.1.11).
@@ -49,7 +49,7 @@ impl ParsedToken {
             // `jwk`, `jku`, `x5c` and `x5u` would be keys of the sender's choice: they are not read.
             key_id: text(&header, "kid")?,
             token_type: text(&header, "typ")?,
-            claims: parse_object(claims).ok_or_else(|| {
+            claims: parse_object(encoded_claims).ok_or_else(|| {
                 malformed("the claims of the token are not base64url of a JSON object")
             })?,
             signature: URL_SAFE_NO_PAD

@@ -1,15 +1,11 @@
-use std::{
-    error::Error as StdError,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 
 use super::{
-    JwtSettings, Rejection, RejectionKind as Kind, VerifiedToken, claims,
+    JwtSettings, KeyStatus, Rejection, RejectionKind as Kind, VerifiedToken, claims,
     key_cache::KeyCache,
+    key_source::secure_url,
     pending_token::{Issuer, PendingToken, Verification, unavailable},
     token::ParsedToken,
 };
@@ -48,22 +44,6 @@ struct Shared {
     challenge: Option<Arc<str>>,
 }
 
-/// State of the keys of an issuer, for readiness checks and metrics.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct KeyStatus {
-    /// The issuer.
-    pub issuer: String,
-    /// Time since the last successful fetch; `None` before the first, and for fixed keys.
-    pub age: Option<Duration>,
-    /// Number of usable keys.
-    pub keys: usize,
-    /// Number of failed fetches.
-    pub failures: u64,
-    /// Error of the last fetch, if it failed.
-    pub last_error: Option<String>,
-}
-
 impl JwtVerifier {
     /// Accepts tokens that meet the settings of their issuer.
     ///
@@ -77,7 +57,7 @@ impl JwtVerifier {
         let mut issuers: Vec<Arc<Issuer>> = Vec::new();
         let mut headers: Vec<HeaderName> = Vec::new();
         for entry in settings {
-            check_settings(&entry)?;
+            entry.check()?;
             let issuer = &entry.issuer;
             if issuers.iter().any(|known| known.settings.issuer == *issuer) {
                 return Err(Error::new(format!(
@@ -110,6 +90,40 @@ impl JwtVerifier {
     pub fn with_clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).clock = Arc::new(clock);
         self
+    }
+
+    /// Sets the URL of the metadata of this resource, which `www-authenticate` then contains
+    /// (RFC 9728, section 5.1).
+    ///
+    /// Clients find the provider there. The service must publish the document itself.
+    ///
+    /// # Errors
+    ///
+    /// A URL whose scheme is not `https`. `http` is accepted for a loopback host.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4_callers::{HttpClient, jwt::{JwtSettings, JwtVerifier}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_sigv4_callers::BoxError> {
+    /// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
+    /// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?
+    ///     .with_resource_metadata("https://api.example.com/.well-known/oauth-protected-resource")?;
+    /// let (head, ()) = Request::get("/orders").body(())?.into_parts();
+    /// let challenge = verifier.verify(&head).await.unwrap_err().www_authenticate().unwrap();
+    /// let url = "https://api.example.com/.well-known/oauth-protected-resource";
+    /// assert_eq!(challenge, format!("Bearer resource_metadata=\"{url}\""));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_resource_metadata(mut self, url: &str) -> Result<Self, Error> {
+        let parsed = secure_url(url, "resource metadata URL")?;
+        // `Uri` accepts quotes in a path.
+        let quoted = parsed.to_string().replace('"', "%22").replace('\\', "%5C");
+        let challenge = format!("resource_metadata=\"{quoted}\"");
+        Arc::make_mut(&mut self.shared).challenge = Some(challenge.into());
+        Ok(self)
     }
 
     /// Returns the headers that contain tokens.
@@ -146,16 +160,8 @@ impl JwtVerifier {
     /// Returns the state of the keys of each issuer.
     #[must_use]
     pub fn key_status(&self) -> Vec<KeyStatus> {
-        let status = |issuer: &Arc<Issuer>| {
-            let cached = issuer.keys.status();
-            KeyStatus {
-                issuer: issuer.settings.issuer().to_owned(),
-                age: cached.age,
-                keys: cached.keys,
-                failures: cached.failures,
-                last_error: cached.last_error.map(|error| error_chain(&*error)),
-            }
-        };
+        let status =
+            |issuer: &Arc<Issuer>| KeyStatus::new(issuer.settings.issuer(), issuer.keys.status());
         self.shared.issuers.iter().map(status).collect()
     }
 
@@ -251,39 +257,8 @@ impl Shared {
     }
 }
 
-fn check_settings(settings: &JwtSettings) -> Result<(), Error> {
-    let issuer = &settings.issuer;
-    if settings.audiences.is_empty() && settings.client_ids.is_empty() {
-        return Err(Error::new(format!(
-            "the issuer {issuer:?} has no audience; add the application's audience or client id"
-        )));
-    }
-    if settings.algorithms.is_empty() {
-        return Err(Error::new(format!(
-            "the issuer {issuer:?} has no algorithm; add one, such as RS256"
-        )));
-    }
-    if settings.token_types.is_empty() {
-        return Err(Error::new(format!(
-            "the issuer {issuer:?} has no token type; add one, such as JWT"
-        )));
-    }
-    Ok(())
-}
-
 fn too_large() -> Rejection {
     Kind::TooLarge.rejection("the token is too large")
-}
-
-fn error_chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl fmt::Debug for JwtVerifier {

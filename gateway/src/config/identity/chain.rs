@@ -84,10 +84,12 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn settings(&self, section: &IdentitySection) -> Result<IdentitySettings, ConfigError> {
         let path = self.path(section, &mut Vec::new())?;
-        let is_per_request = path.roles.last().is_some_and(|it| !it.role.is_fixed());
+        let is_per_request = path.roles.last().is_some_and(|it| !it.role.is_fixed())
+            || path.caller_source().is_some();
         if let Some(limit) = section.max_sessions.as_ref().filter(|_| !is_per_request) {
             return Err(limit.error(
-                "max_sessions needs {caller}, {route} or {request_id} in session_name or tags",
+                "max_sessions needs {caller}, {route} or {request_id} in session_name or tags, or a source of the \
+                 caller",
             ));
         }
         let max_sessions = positive("max_sessions", &section.max_sessions)?;
@@ -187,7 +189,8 @@ fn own_path(section: &IdentitySection) -> Result<CredentialPath, ConfigError> {
         timeout: section.timeout()?,
         roles: Vec::new(),
     };
-    if let Source::WebIdentity { .. } = &path.source {
+    // They use the keys of a role themselves.
+    if let Source::WebIdentity { .. } | Source::Caller(_) = &path.source {
         return Ok(path);
     }
     if section.has_role() {
@@ -209,6 +212,13 @@ fn push(path: &mut CredentialPath, section: &IdentitySection) -> Result<(), Conf
 
 /// Rejects an identity per request where another is assumed with it.
 fn check_fixed(name: &Spanned<String>, path: &CredentialPath) -> Result<(), ConfigError> {
+    if path.caller_source().is_some() {
+        return Err(name.error(format!(
+            "identity {:?} has other credentials for each caller, so no role is assumed with them; start with another \
+             identity",
+            name.get_ref()
+        )));
+    }
     if path.roles.iter().all(|step| step.role.is_fixed()) {
         return Ok(());
     }

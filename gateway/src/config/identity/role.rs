@@ -37,6 +37,10 @@ impl Role {
         self.templates().any(Template::has_caller)
     }
 
+    pub(super) fn has_route(&self) -> bool {
+        self.templates().any(Template::has_route)
+    }
+
     pub(crate) fn has_request_id(&self) -> bool {
         self.templates().any(Template::has_request_id)
     }

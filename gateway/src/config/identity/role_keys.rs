@@ -1,6 +1,6 @@
 //! The keys of a role. Limits are those of the AWS STS API Reference, `AssumeRole`.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde_json::Value;
 
@@ -27,6 +27,17 @@ impl IdentitySection {
 
     /// Rejects keys of a role without one.
     pub(super) fn check_no_role(&self) -> Result<(), ConfigError> {
+        let mut keys = self.session_keys();
+        match keys.find_map(|(key, span)| Some((key, span?))) {
+            Some((key, span)) => Err(ConfigError::at(span, format!("{key} needs role_arn"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the keys of a role besides `role_arn`, with the position of each that is set.
+    pub(super) fn session_keys(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, Option<Range<usize>>)> + use<> {
         let text = |key, text: &Option<Spanned<String>>| (key, text.as_ref().map(Spanned::span));
         let lists = [
             ("policy_arns", self.policy_arns.as_ref().map(Spanned::span)),
@@ -49,11 +60,7 @@ impl IdentitySection {
             text("region", &self.region),
             text("sts_endpoint", &self.sts_endpoint),
         ];
-        let mut keys = texts.into_iter().chain(lists);
-        match keys.find_map(|(key, span)| Some((key, span?))) {
-            Some((key, span)) => Err(ConfigError::at(span, format!("{key} needs role_arn"))),
-            None => Ok(()),
-        }
+        texts.into_iter().chain(lists)
     }
 
     /// Returns the role. `is_chained` is `true` if it is assumed with the credentials of another role.
@@ -89,7 +96,7 @@ impl IdentitySection {
             endpoint: self
                 .sts_endpoint
                 .as_ref()
-                .map(checked_endpoint)
+                .map(|url| checked_endpoint(url, "https://sts.eu-west-1.amazonaws.com"))
                 .transpose()?,
         })
     }
@@ -141,7 +148,11 @@ impl IdentitySection {
     }
 
     /// Rejects parameters that `AssumeRoleWithWebIdentity` does not have.
-    pub(super) fn check_web_identity(&self) -> Result<(), ConfigError> {
+    pub(super) fn check_web_identity_keys(
+        &self,
+        source: &str,
+        remedy: &str,
+    ) -> Result<(), ConfigError> {
         let position = [
             ("external_id", self.external_id.as_ref().map(Spanned::span)),
             ("tags", self.tags.keys().next().map(Spanned::span)),
@@ -154,12 +165,20 @@ impl IdentitySection {
             return Err(ConfigError::at(
                 span,
                 format!(
-                    "{key} does not go with source = \"web-identity\", whose token holds the tags; assume another \
-                     role in an identity with chain = [{:?}]",
-                    self.name.get_ref()
+                    "{key} does not go with source = {source:?}, whose token holds the tags; {remedy}"
                 ),
             ));
         }
+        Ok(())
+    }
+
+    /// Rejects parameters that `source = "web-identity"` does not have.
+    pub(super) fn check_web_identity(&self) -> Result<(), ConfigError> {
+        let remedy = format!(
+            "assume another role in an identity with chain = [{:?}]",
+            self.name.get_ref()
+        );
+        self.check_web_identity_keys("web-identity", &remedy)?;
         if let Some(name) = &self.session_name
             && !parse(name, Alphabet::SessionName)?.is_fixed()
         {
@@ -175,7 +194,7 @@ fn parse(text: &Spanned<String>, alphabet: Alphabet) -> Result<Template, ConfigE
     Template::parse(text.get_ref(), alphabet).map_err(|reason| text.error(reason))
 }
 
-fn check_arn(arn: &Spanned<String>) -> Result<(), ConfigError> {
+pub(super) fn check_arn(arn: &Spanned<String>) -> Result<(), ConfigError> {
     let written = arn.get_ref();
     let fields: Vec<_> = written.splitn(6, ':').collect();
     match fields[..] {
@@ -222,7 +241,11 @@ fn session_duration(written: &Spanned<String>, is_chained: bool) -> Result<Durat
     Ok(parsed)
 }
 
-fn checked_endpoint(url: &Spanned<String>) -> Result<String, ConfigError> {
+/// Returns the URL of a service. An error shows the example.
+pub(super) fn checked_endpoint(
+    url: &Spanned<String>,
+    example: &str,
+) -> Result<String, ConfigError> {
     let written = url.get_ref();
     let is_url = url::Url::parse(written)
         .is_ok_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host());
@@ -230,6 +253,6 @@ fn checked_endpoint(url: &Spanned<String>) -> Result<String, ConfigError> {
         return Ok(written.clone());
     }
     Err(url.error(format!(
-        "{written:?} is not a URL; write one such as \"https://sts.eu-west-1.amazonaws.com\""
+        "{written:?} is not a URL; write one such as {example:?}"
     )))
 }

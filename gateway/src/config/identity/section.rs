@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::source::{Source, SourceName};
+use super::{
+    caller_source::CallerSource,
+    source::{Source, SourceName},
+};
 use crate::config::{
     credentials::credentials,
     error::ConfigError,
@@ -30,6 +33,12 @@ pub(crate) struct IdentitySection {
     file: Option<Spanned<String>>,
     /// File with the token of `source = "web-identity"`.
     token_file: Option<Spanned<String>>,
+    /// Amazon Cognito identity pool, with its region.
+    pub(super) identity_pool_id: Option<Spanned<String>>,
+    /// Issuer, without `https://`, whose tokens get credentials; all verified ones by default.
+    pub(super) login: Option<Spanned<String>>,
+    /// URL of Amazon Cognito's identity pools, of a VPC endpoint for example.
+    pub(super) cognito_endpoint: Option<Spanned<String>>,
     /// Limit for one call of the source, or of STS.
     timeout: Option<Spanned<String>>,
     /// Identities through which the role is assumed.
@@ -100,12 +109,18 @@ impl IdentitySection {
             SourceName::Container => Source::Container,
             SourceName::Instance => Source::Instance,
             SourceName::Aws => Source::Aws,
+            SourceName::CognitoIdentityPool => {
+                Source::Caller(Box::new(CallerSource::IdentityPool(self.identity_pool()?)))
+            }
+            SourceName::CallerWebIdentity => Source::Caller(Box::new(self.caller_web_identity()?)),
         })
     }
 
     /// Rejects keys that the source does not use.
     fn check_keys(&self, source: SourceName) -> Result<(), ConfigError> {
-        use SourceName::{File, Process, Profile, Static, WebIdentity};
+        use SourceName::{
+            CallerWebIdentity, CognitoIdentityPool, File, Process, Profile, Static, WebIdentity,
+        };
         let secret = |secret: &Option<Spanned<Secret>>| secret.as_ref().map(Spanned::span);
         let text = |text: &Option<Spanned<String>>| text.as_ref().map(Spanned::span);
         let keys = [
@@ -124,6 +139,21 @@ impl IdentitySection {
             ),
             ("file", text(&self.file), &[File]),
             ("token_file", text(&self.token_file), &[WebIdentity]),
+            (
+                "identity_pool_id",
+                text(&self.identity_pool_id),
+                &[CognitoIdentityPool],
+            ),
+            (
+                "cognito_endpoint",
+                text(&self.cognito_endpoint),
+                &[CognitoIdentityPool],
+            ),
+            (
+                "login",
+                text(&self.login),
+                &[CognitoIdentityPool, CallerWebIdentity],
+            ),
         ];
         for (key, position, sources) in keys {
             if let Some(span) = position

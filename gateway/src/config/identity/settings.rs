@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::{role::Role, source::Source};
+use super::{caller_source::CallerSource, role::Role, source::Source};
 
 /// A checked identity: where its credentials come from, and the roles that are assumed with them in turn.
 #[derive(Clone)]
@@ -43,6 +43,11 @@ impl IdentitySettings {
         Some(&step.role).filter(|role| !role.is_fixed())
     }
 
+    /// Returns the source if each caller has credentials of its own.
+    pub(crate) fn caller_source(&self) -> Option<&CallerSource> {
+        self.path.caller_source()
+    }
+
     /// Returns the source, or `"role"`.
     pub(crate) fn source_name(&self) -> &'static str {
         if self.path.roles.is_empty() {
@@ -66,6 +71,7 @@ impl IdentitySettings {
                 detail = format!("{token_file:?}");
                 role_of_token = Some(role);
             }
+            Source::Caller(exchange) => detail = format!("{exchange:?}"),
             Source::Environment | Source::Container | Source::Instance | Source::Aws => {}
         }
         let roles: Vec<_> = self.path.roles.iter().map(|step| &step.role).collect();
@@ -78,6 +84,14 @@ impl CredentialPath {
     pub(crate) fn total_timeout(&self) -> Duration {
         let steps = self.roles.iter().map(|step| step.timeout);
         self.timeout.saturating_add(steps.sum())
+    }
+
+    /// Returns the source if each caller has credentials of its own.
+    pub(super) fn caller_source(&self) -> Option<&CallerSource> {
+        match &self.source {
+            Source::Caller(source) => Some(source),
+            _ => None,
+        }
     }
 
     /// Returns `true` if a role that is assumed next is chained.

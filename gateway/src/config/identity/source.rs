@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::role::Role;
+use super::{caller_source::CallerSource, role::Role};
 
 #[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Debug)]
 #[serde(rename_all = "kebab-case")]
@@ -18,6 +18,8 @@ pub(super) enum SourceName {
     Container,
     Instance,
     Aws,
+    CognitoIdentityPool,
+    CallerWebIdentity,
 }
 
 impl SourceName {
@@ -32,6 +34,8 @@ impl SourceName {
             Self::Container => "container",
             Self::Instance => "instance",
             Self::Aws => "aws",
+            Self::CognitoIdentityPool => "cognito-identity-pool",
+            Self::CallerWebIdentity => "caller-web-identity",
         }
     }
 }
@@ -61,6 +65,8 @@ pub(crate) enum Source {
     Instance,
     /// The default chain of AWS's SDK.
     Aws,
+    /// Credentials of the caller of each request.
+    Caller(Box<CallerSource>),
 }
 
 impl Source {
@@ -75,6 +81,10 @@ impl Source {
             Self::Container => SourceName::Container,
             Self::Instance => SourceName::Instance,
             Self::Aws => SourceName::Aws,
+            Self::Caller(source) => match **source {
+                CallerSource::IdentityPool(_) => SourceName::CognitoIdentityPool,
+                CallerSource::WebIdentity { .. } => SourceName::CallerWebIdentity,
+            },
         };
         name.as_str()
     }

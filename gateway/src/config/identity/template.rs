@@ -88,6 +88,14 @@ impl Template {
         Ok(template)
     }
 
+    /// Returns a session name that is the caller.
+    pub(super) fn caller() -> Self {
+        Self {
+            parts: vec![Part::Caller],
+            alphabet: Alphabet::SessionName,
+        }
+    }
+
     fn check(&self, text: &str) -> Result<(), String> {
         let literals = || {
             self.parts.iter().filter_map(|part| match part {
@@ -114,6 +122,10 @@ impl Template {
 
     pub(crate) fn has_caller(&self) -> bool {
         self.has(&Part::Caller)
+    }
+
+    pub(crate) fn has_route(&self) -> bool {
+        self.has(&Part::Route)
     }
 
     pub(crate) fn has_request_id(&self) -> bool {

@@ -6,12 +6,13 @@ use aws_config::{
     Region, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
     profile::ProfileFileRegionProvider,
 };
-use aws_sdk_sts::config::{RuntimeComponents, SharedHttpClient};
+use aws_sdk_sts::config::{RuntimeComponents, SharedAsyncSleep, SharedHttpClient};
 use aws_smithy_http_client::{
     Builder, Connector,
     proxy::ProxyConfig,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 /// Clients with the gateway's TLS library: the SDK's default needs aws-lc.
 ///
@@ -19,6 +20,7 @@ use aws_smithy_http_client::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HttpClients {
     clients: Arc<[OnceLock<SharedHttpClient>; 2]>,
+    connector: Arc<OnceLock<Connector>>,
 }
 
 impl HttpClients {
@@ -27,6 +29,12 @@ impl HttpClients {
         self.clients[0]
             .get_or_init(|| client(ProxyConfig::from_env()))
             .clone()
+    }
+
+    /// Returns the connector of services without a client of the SDK. It uses the proxy as [`proxied`](Self::proxied).
+    pub(super) fn connector(&self) -> &Connector {
+        self.connector
+            .get_or_init(|| connector(&ProxyConfig::from_env(), None, None))
     }
 
     /// Returns the client of metadata services, which are on this machine.
@@ -39,13 +47,22 @@ impl HttpClients {
 
 fn client(proxy: ProxyConfig) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(proxy.clone());
-        builder.set_connector_settings(settings.cloned());
-        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        builder.build()
+        let sleep = components.and_then(RuntimeComponents::sleep_impl);
+        connector(&proxy, settings.cloned(), sleep)
     })
+}
+
+fn connector(
+    proxy: &ProxyConfig,
+    settings: Option<HttpConnectorSettings>,
+    sleep: Option<SharedAsyncSleep>,
+) -> Connector {
+    let mut builder = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .proxy_config(proxy.clone());
+    builder.set_connector_settings(settings);
+    builder.set_sleep_impl(sleep);
+    builder.build()
 }
 
 /// Returns the region of the environment or of the profile. The metadata service is not called: outside of AWS it makes

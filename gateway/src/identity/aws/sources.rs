@@ -12,7 +12,7 @@ use aws_sdk_sts::config::SharedHttpClient;
 
 use super::{
     http::{self, HttpClients},
-    role::WebIdentity,
+    token_exchange::TokenExchange,
 };
 use crate::config::Source;
 
@@ -26,7 +26,10 @@ pub(super) struct SdkSource {
 #[derive(Debug)]
 enum Kind {
     Profile(Option<String>),
-    WebIdentity(Box<WebIdentity>),
+    WebIdentity {
+        token_file: Option<String>,
+        exchange: Box<TokenExchange>,
+    },
     Container,
     Instance,
     Chain,
@@ -37,8 +40,11 @@ impl SdkSource {
         let kind = match source {
             Source::Profile(profile) => Kind::Profile(profile),
             Source::WebIdentity { token_file, role } => {
-                let exchange = WebIdentity::new(token_file, *role, clients.clone());
-                Kind::WebIdentity(Box::new(exchange))
+                let exchange = Box::new(TokenExchange::new(*role, clients.clone()));
+                Kind::WebIdentity {
+                    token_file,
+                    exchange,
+                }
             }
             Source::Container => Kind::Container,
             Source::Instance => Kind::Instance,
@@ -50,7 +56,10 @@ impl SdkSource {
 
     async fn credentials(&self) -> provider::Result {
         let provider: Arc<dyn ProvideCredentials> = match &self.kind {
-            Kind::WebIdentity(token) => return token.credentials().await,
+            Kind::WebIdentity {
+                token_file,
+                exchange,
+            } => return exchange.credentials_of_file(token_file).await,
             Kind::Profile(name) => {
                 let mut builder = ProfileFileCredentialsProvider::builder()
                     .configure(&config(self.clients.proxied()).await);

@@ -6,7 +6,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{
     error::{causes, chain},
-    identity::error::{IdentityError, SourceError},
+    identity::error::{FailureKind, IdentityError, SourceError},
 };
 
 pub(super) const REMEDY: &str = "check that STS can be reached from here";
@@ -26,6 +26,23 @@ pub(super) fn is_expired<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(code, Some("ExpiredToken" | "ExpiredTokenException"))
 }
 
+/// Returns `true` if STS rejects the token, or its user.
+pub(super) fn rejects_token<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let rejection = error.as_service_error();
+    let code = rejection.and_then(ProvideErrorMetadata::code);
+    matches!(
+        code,
+        Some(
+            "AccessDenied"
+                | "AccessDeniedException"
+                | "ExpiredToken"
+                | "ExpiredTokenException"
+                | "IDPRejectedClaim"
+                | "InvalidIdentityToken"
+        )
+    )
+}
+
 pub(super) fn sts_error<E>(error: &SdkError<E>, action: &str) -> SourceError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -33,8 +50,13 @@ where
 {
     if let Some(rejection) = error.as_service_error() {
         let code = rejection.code().unwrap_or("no code");
+        let kind = match code {
+            "Throttling" | "ThrottlingException" => FailureKind::Throttling,
+            _ => FailureKind::Source,
+        };
         return SourceError::new(format!("STS rejected {action} ({code})"), remedy(code))
-            .with_detail(rejection.message().unwrap_or_default());
+            .with_detail(rejection.message().unwrap_or_default())
+            .with_kind(kind);
     }
     let is_timeout = matches!(error, SdkError::TimeoutError(_))
         || causes(error)

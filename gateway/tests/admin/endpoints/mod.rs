@@ -133,6 +133,14 @@ async fn foreign_hosts_and_pages_are_rejected() {
             "",
             403,
         ),
+        (
+            "POST",
+            "/identities/sign-out",
+            "sec-fetch-site: cross-site\r\n",
+            "",
+            403,
+        ),
+        ("POST", "/identities/sign-out", json, "{}", 400),
         ("POST", "/cache/clear", "", "", 204),
         ("POST", "/cache/purge", json, url, 204),
         ("POST", "/cache/purge", FORM, form, 204),
@@ -188,6 +196,7 @@ async fn foreign_hosts_and_pages_are_rejected() {
         ("PUT", "/metrics", "GET,HEAD"),
         ("GET", "/cache/purge", "POST"),
         ("OPTIONS", "/cache/clear", "POST"),
+        ("GET", "/identities/sign-out", "POST"),
     ] {
         let response = send_admin(admin, method, target, "", "").await;
         assert_eq!(

@@ -4,13 +4,16 @@ use super::{
     VALID,
     cache::CACHE,
     check,
+    headers::SIGNATURE,
     routing::{ORIGIN, ROUTE},
     server::{CREDENTIALS, SERVER},
 };
 
 #[test]
 fn mistakes_are_reported_with_line_and_remedy() {
-    for (from, to, line, expected) in [SERVER, CACHE, CREDENTIALS, ORIGIN, ROUTE].concat() {
+    for (from, to, line, expected) in
+        [SERVER, CACHE, CREDENTIALS, ORIGIN, ROUTE, SIGNATURE].concat()
+    {
         assert!(VALID.contains(from), "{from}");
         let (code, text) = check(&VALID.replacen(from, to, 1));
         assert_eq!(code, Some(1), "{to}: {text}");

@@ -2,11 +2,15 @@
 
 #![allow(unreachable_pub)] // a module of one test
 
+mod identity_pool;
+mod issuer;
 mod metadata;
 mod origin;
 mod sts;
 
 pub use self::{
+    identity_pool::{IdentityPool, POOL_ID, PoolState},
+    issuer::{CLIENT_ID, Issuer},
     metadata::{Container, Instance, SsoPortal},
     origin::Origin,
     sts::Sts,

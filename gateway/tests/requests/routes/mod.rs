@@ -2,6 +2,7 @@
 
 mod cache;
 mod cors;
+mod headers;
 mod retries;
 
 use std::net::SocketAddr;

@@ -1,0 +1,73 @@
+//! Values that the file holds, or that it names by their place in the environment or in a file.
+
+use std::{env, fs};
+
+use super::{error::ConfigError, value::Spanned};
+
+const ENVIRONMENT: &str = "env:";
+const FILE: &str = "file:";
+
+/// Returns `true` if the file holds the place of the value, so that the value may be a secret.
+pub(super) fn is_reference(text: &Spanned<String>) -> bool {
+    [ENVIRONMENT, FILE]
+        .iter()
+        .any(|scheme| text.get_ref().starts_with(scheme))
+}
+
+/// Returns the value of `"env:NAME"`, the content of `"file:/path"` without its last line break, or the text itself.
+///
+/// No error contains the value, which may be a secret.
+pub(super) fn referenced(text: &Spanned<String>) -> Result<String, ConfigError> {
+    let written = text.get_ref();
+    if let Some(name) = written.strip_prefix(ENVIRONMENT) {
+        return env::var(name).map_err(|_| {
+            text.error(format!(
+                "the environment variable {name:?} is not set, or is not UTF-8; set it"
+            ))
+        });
+    }
+    if let Some(path) = written.strip_prefix(FILE) {
+        let content = fs::read_to_string(path)
+            .map_err(|error| text.error(format!("cannot read the file {path:?}: {error}")))?;
+        let line = content.strip_suffix('\n').unwrap_or(&content);
+        return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
+    }
+    Ok(written.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Result<String, ConfigError> {
+        referenced(&Spanned::new(0..0, text.to_owned()))
+    }
+
+    #[test]
+    fn references_are_replaced_by_their_values() {
+        let directory = env::temp_dir();
+        let path = directory.join(format!("sigv4-gateway-text-{}", std::process::id()));
+        for (content, expected) in [("secret\n", "secret"), ("a\r\n", "a"), ("a\n\n", "a\n")] {
+            fs::write(&path, content).expect("written");
+            let text = format!("file:{}", path.display());
+            assert_eq!(value(&text).expect("readable"), expected);
+        }
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(value("a:b").expect("a text"), "a:b");
+        assert_eq!(
+            value("env:CARGO_PKG_NAME").expect("set by cargo"),
+            env!("CARGO_PKG_NAME")
+        );
+    }
+
+    #[test]
+    fn missing_references_are_errors() {
+        for text in [
+            "env:SIGV4_GATEWAY_UNSET",
+            "env:",
+            "file:/nonexistent/secret",
+        ] {
+            assert!(value(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+use std::fmt;
+
+use super::{Cause, ClientForm, Difference, canonical_parser::redacted};
+
+/// The cause of a rejected request, with a summary and a remedy.
+///
+/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
+#[derive(Clone)]
+#[must_use]
+pub struct Diagnosis {
+    cause: Cause,
+    summary: String,
+    differences: Vec<Difference>,
+    client_forms: Vec<ClientForm>,
+    client_request: Option<String>,
+    clock_offset: Option<i64>,
+}
+
+impl Diagnosis {
+    pub(super) fn new(cause: Cause, summary: impl Into<String>) -> Self {
+        Self {
+            cause,
+            summary: summary.into(),
+            differences: Vec::new(),
+            client_forms: Vec::new(),
+            client_request: None,
+            clock_offset: None,
+        }
+    }
+
+    pub(super) fn with_differences(self, differences: Vec<Difference>) -> Self {
+        Self {
+            differences,
+            ..self
+        }
+    }
+
+    pub(super) fn with_clock_offset(self, clock_offset: Option<i64>) -> Self {
+        Self {
+            clock_offset,
+            ..self
+        }
+    }
+
+    pub(super) fn with_client_request(self, canonical_request: &str) -> Self {
+        Self {
+            client_request: Some(redacted(canonical_request)),
+            ..self
+        }
+    }
+
+    pub(super) fn with_client_forms(self, client_forms: Vec<ClientForm>) -> Self {
+        Self {
+            client_forms,
+            ..self
+        }
+    }
+
+    /// Returns the cause. If there are several differences, it is that of the first one.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Returns the problem as a clause, without a full stop.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Returns the remedy: [`Cause::remedy`].
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        self.cause.remedy()
+    }
+
+    /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.
+    ///
+    /// It is empty if one of the canonical requests is unknown.
+    #[must_use]
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
+    }
+
+    /// Returns the parts that the client signed in another form than AWS, for [`Cause::ClientForm`].
+    ///
+    /// For other causes of a signature that does not match, these are the parts of this request that known clients
+    /// sign in another form. It is empty for requests of a [`SigningLayer`](crate::SigningLayer).
+    #[must_use]
+    pub fn client_forms(&self) -> &[ClientForm] {
+        &self.client_forms
+    }
+
+    /// Returns the canonical request that the client signed, without the session token, for [`Cause::ClientForm`].
+    #[must_use]
+    pub fn client_canonical_request(&self) -> Option<&str> {
+        self.client_request.as_deref()
+    }
+
+    /// Returns the seconds by which the origin's clock was ahead of the signing time; negative if it was behind.
+    ///
+    /// It is `Some` only for [`Cause::ClockSkew`] with a known time.
+    #[must_use]
+    pub fn clock_offset(&self) -> Option<i64> {
+        self.clock_offset
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.summary, self.remedy())
+    }
+}
+
+/// Without the canonical request of the client, whose query and headers may be secret.
+impl fmt::Debug for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Diagnosis")
+            .field("cause", &self.cause)
+            .field("summary", &self.summary)
+            .field("differences", &self.differences)
+            .field("client_forms", &self.client_forms)
+            .field("clock_offset", &self.clock_offset)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! Diagnosis of signatures that do not match.
+
+use http::HeaderName;
+
+use super::{
+    Cause, ClientForm, Diagnosis, Rejection, SignedRequest,
+    canonical_parser::CanonicalParts,
+    compare::{compare, quoted, quoted_path},
+    secret_check::SecretCheck,
+};
+
+const SIGNED_AGAIN: &str =
+    "the origin received another signature than the one sent: another component signs again";
+
+/// Diagnoses a signature that does not match.
+pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let missing = rejection.quoted_before(" is signed and not present");
+    if let Some(name) = missing.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        && request.is_none_or(|signed| signed.covers(&name))
+    {
+        let summary = format!("header {name} was signed but did not reach the origin");
+        return Diagnosis::new(Cause::HeaderDropped, summary);
+    }
+    let derived = rejection
+        .canonical_request
+        .as_deref()
+        .and_then(CanonicalParts::parse);
+    let Some(own) = request else {
+        return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
+    };
+    let differs = |received: &Option<String>, sent: Option<&String>| {
+        let both = received.as_ref().zip(sent);
+        both.is_some_and(|(received_text, sent_text)| received_text != sent_text)
+    };
+    if differs(
+        &rejection.access_key_id,
+        Some(&own.access_key_id).filter(|id| !id.is_empty()),
+    ) || differs(&rejection.signature_provided, own.signature.as_ref())
+    {
+        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
+    }
+    let ours = own.string_to_sign.as_deref();
+    let theirs = rejection.string_to_sign.as_deref();
+    let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
+    let is_same = ours.is_some() && normalized(ours) == normalized(theirs);
+    if own.is_derived() {
+        if let Some(diagnosis) = client_mismatch(own, derived.as_ref(), is_same) {
+            return diagnosis;
+        }
+    } else if is_same {
+        return Diagnosis::new(
+            Cause::WrongSecret,
+            "the origin derived exactly what was signed, so the secret access key does not belong to the \
+             access key ID, unless the signature itself was changed",
+        );
+    }
+    let signed = CanonicalParts::parse(&own.canonical_request);
+    let differences = signed
+        .zip(derived.as_ref())
+        .map_or_else(Vec::new, |(own_parts, origin_parts)| {
+            compare(&own_parts, origin_parts, &own.service)
+        });
+    if let Some(first) = differences.first() {
+        return Diagnosis::new(first.cause, first.summary.clone()).with_differences(differences);
+    }
+    let scope = theirs
+        .and_then(|text| text.split('\n').nth(2))
+        .map(str::trim_end);
+    if scope.is_some_and(|derived_scope| derived_scope != own.scope()) {
+        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
+    }
+    if derived.is_some() && own.has_token && ours.is_some() && theirs.is_some() {
+        // A verifier may redact the token, so that only the hash differs.
+        let summary = "the session token was changed on the way";
+        return Diagnosis::new(Cause::HeaderChanged, summary);
+    }
+    if derived.is_some() && ours.is_none() {
+        let summary = "the origin derived the same head, so the body or the secret access key is wrong, or the \
+                       client canonicalised differently";
+        return Diagnosis::new(Cause::SecretOrClient, summary).with_client_forms(own.known_forms());
+    }
+    let summary = if own.traits.has_forwarded_host {
+        "the signature does not match, the origin does not show what it derived, and the request has \
+         x-forwarded-host, from which some servers derive the host"
+            .to_owned()
+    } else {
+        derived_summary(None)
+    };
+    Diagnosis::new(Cause::Mismatch, summary).with_client_forms(own.known_forms())
+}
+
+/// Describes the canonical request of the origin.
+fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
+    match derived {
+        Some(parts) => format!(
+            "the signature does not match the request that the origin received: {} {} for host {}, signed \
+             headers {}, payload {}",
+            quoted(parts.method),
+            quoted_path(parts.path),
+            quoted(parts.header("host").unwrap_or_default()),
+            quoted(parts.signed_headers),
+            quoted(parts.payload),
+        ),
+        None => {
+            "the signature does not match, and the origin does not show what it derived".to_owned()
+        }
+    }
+}
+
+/// Diagnoses a request whose canonical request was derived from its head, so that the client may have signed another.
+///
+/// `is_same` is `true` if the origin derived the same. Returns `None` if the comparison with the origin decides.
+fn client_mismatch(
+    own: &SignedRequest,
+    derived: Option<&CanonicalParts<'_>>,
+    is_same: bool,
+) -> Option<Diagnosis> {
+    let check = own.check_secret(derived.map(|parts| parts.payload));
+    let (cause, summary) = match check {
+        Some(SecretCheck::Client {
+            canonical_request,
+            forms,
+        }) => {
+            return Some(
+                Diagnosis::new(Cause::ClientForm, form_summary(&forms))
+                    .with_client_request(&canonical_request)
+                    .with_client_forms(forms),
+            );
+        }
+        Some(SecretCheck::Aws) if is_same => (
+            Cause::WrongSecret,
+            "the given secret access key made this signature from the canonical request that the origin derived, \
+             so the origin has another one for the access key ID",
+        ),
+        Some(SecretCheck::Aws) if derived.is_none() => (
+            Cause::Mismatch,
+            "the given secret access key made this signature from the request as it was sent, so the request was \
+             changed on the way, or the origin has another secret for the access key ID",
+        ),
+        Some(SecretCheck::Unknown) if is_same || derived.is_none() => (
+            Cause::WrongSecret,
+            "the given secret access key did not make this signature, neither from the canonical request of AWS nor \
+             from that of a known client",
+        ),
+        None if is_same => (
+            Cause::SecretOrClient,
+            "either the secret access key is wrong, or the client canonicalised differently: the origin derived the \
+             request as it was sent",
+        ),
+        Some(SecretCheck::Aws | SecretCheck::Unknown) | None => return None,
+    };
+    let forms = if cause == Cause::SecretOrClient {
+        own.known_forms()
+    } else {
+        Vec::new()
+    };
+    Some(Diagnosis::new(cause, summary).with_client_forms(forms))
+}
+
+/// Describes the first form, and counts the others.
+fn form_summary(forms: &[ClientForm]) -> String {
+    let Some((first, others)) = forms.split_first() else {
+        return "the client canonicalised the request in another form than AWS".to_owned();
+    };
+    let ClientForm {
+        part,
+        client,
+        aws,
+        signers,
+    } = first;
+    let known = match signers.as_slice() {
+        [] => String::new(),
+        names => format!(", as {} does", names.join(" or ")),
+    };
+    let more = if others.is_empty() {
+        ""
+    } else {
+        "; other parts differ too"
+    };
+    format!("the client signed {client} where AWS derives {aws}, in the {part}{known}{more}")
+}
