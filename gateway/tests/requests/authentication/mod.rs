@@ -2,7 +2,7 @@
 
 mod endpoint;
 #[path = "../../identities/standins/issuer.rs"]
-#[allow(dead_code)] // the tests of identities use the rest
+#[allow(dead_code, unreachable_pub)] // the tests of identities use the rest
 mod issuer;
 mod keys_endpoint;
 mod keys_file;

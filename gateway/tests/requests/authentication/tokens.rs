@@ -1,7 +1,5 @@
 //! Callers that send a token.
 
-use std::time::Duration;
-
 use super::{get, issuer::Issuer, key, metrics, signatures, signed_status, start, verified_config};
 use crate::support::{
     Gateway, TestOrigin,
@@ -18,14 +16,11 @@ async fn requests_need_one_valid_token() {
     let bearer = |token: &str| format!("authorization: Bearer {token}\r\n");
     let first = if signature.starts_with('A') { 'B' } else { 'A' };
     let tampered = format!("{text}.{first}{}", &signature[1..]);
-    let expired = issuer.token_for("alice", Duration::ZERO);
-    // The clock of the gateway may differ by a minute.
-    let long_expired = {
+    let expired = {
         let mut claims = issuer.claims(&valid).expect("claims");
         claims["exp"] = 1_000_000_000.into();
         issuer.sign(&claims)
     };
-    assert_ne!(expired, valid);
     let signature_header = "authorization: AWS4-HMAC-SHA256 Credential=a\r\n";
     for (headers, target, status, error) in [
         (bearer(&valid), "/orders", 200, ""),
@@ -40,10 +35,10 @@ async fn requests_need_one_valid_token() {
             "authorization: Basic YTpi\r\n".to_owned(),
             "/orders",
             401,
-            "invalid_token",
+            "",
         ),
         (bearer(&tampered), "/orders", 401, "invalid_token"),
-        (bearer(&long_expired), "/orders", 401, "invalid_token"),
+        (bearer(&expired), "/orders", 401, "invalid_token"),
         (
             bearer(&stranger.token("alice")),
             "/orders",
@@ -80,7 +75,7 @@ async fn requests_need_one_valid_token() {
     }
     let text = metrics(&gateway).await;
     for (mechanism, kind, count) in [
-        ("jwt", "missing-token", 1),
+        ("jwt", "missing-token", 2),
         ("jwt", "invalid-signature", 1),
         ("jwt", "expired", 1),
         ("jwt", "unknown-issuer", 1),
