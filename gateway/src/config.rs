@@ -29,6 +29,8 @@ mod verify_service;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+#[cfg(feature = "aws-config")]
+pub(crate) use self::identity::IdentityPool;
 pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
@@ -39,8 +41,7 @@ pub(crate) use self::{
     error::ConfigError,
     headers::ClientAuthorization,
     identity::{
-        CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
-        login_of,
+        CallerSource, CredentialPath, IdentitySettings, Role, SessionValues, Source, login_of,
     },
     log::Log,
     origin::{OriginHost, OriginSection, Signing},

@@ -10,8 +10,10 @@ mod settings;
 mod source;
 mod template;
 
+#[cfg(feature = "aws-config")]
+pub(crate) use self::caller_source::IdentityPool;
 pub(crate) use self::{
-    caller_source::{CallerSource, IdentityPool, login_of},
+    caller_source::{CallerSource, login_of},
     chain::identities,
     role::Role,
     section::IdentitySection,

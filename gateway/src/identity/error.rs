@@ -37,7 +37,6 @@ pub(crate) enum FailureKind {
     /// Those of one caller, whose token is the cause.
     Caller,
     /// All that need new credentials of the service for a while.
-    #[cfg_attr(not(feature = "aws-config"), expect(dead_code))]
     Throttling,
 }
 
