@@ -99,8 +99,8 @@ def check(name, saved, part, signer):
     """Checks the diagnosis without the secret, with it, and with a wrong one."""
     global passed
     for secret, cause, words in [
-        (None, "secret-or-client", [f"{part}: AWS derives", signer]),
-        (SECRET, "client-form", [f"{part}: AWS derives", signer, "First line that differs"]),
+        (None, "secret-or-client", [f"  {part}: ", signer, "and AWS derives"]),
+        (SECRET, "client-form", [f"  {part}: ", signer, "First line that differs"]),
         ("another-secret", "wrong-secret", ["did not make this signature"]),
     ]:
         text = explain(saved, secret)

@@ -2,6 +2,7 @@
 a proxy that verifies each token, as AWS does, and then makes it the password of the ACL user. First argument: the
 gateway's program. Prints the number of passed checks. Needs redis-server, which it installs on Debian."""
 
+import calendar
 import contextlib
 import hashlib
 import hmac
@@ -55,7 +56,7 @@ def reason_to_reject(token, service, name, serverless):
     if host != name:
         return f"host {host}, not {name}"
     signed_at = time.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-    age = time.time() - (time.mktime(signed_at) - time.timezone)
+    age = time.time() - calendar.timegm(signed_at)
     if not -60 < age < 900:
         return f"age of {age} s"
     pairs = sorted(f"{key}={quote(value, safe='-._~')}" for key, value in values.items() if key != "X-Amz-Signature")

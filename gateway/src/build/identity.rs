@@ -10,7 +10,8 @@ use tower_sigv4::{
 
 use crate::{
     config::{
-        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Source, Spanned, login_of,
+        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Source, Spanned,
+        login_of,
     },
     identity::{Identities, Identity, RoutePicker},
 };

@@ -58,7 +58,7 @@ fn the_secret_distinguishes_the_client_from_a_wrong_secret() {
     );
     assert!(without.contains("add --secret-env NAME"), "{without}");
     assert!(
-        without.contains("query: AWS derives them sorted by name, and curl 7.86 to 8.2 signs"),
+        without.contains("query: curl 7.86 to 8.2 signs the parameters in the order sent, and AWS derives them sorted"),
         "{without}"
     );
 

@@ -119,6 +119,10 @@ fn mistakes_have_a_line_and_a_remedy() {
             "write it in full",
         ),
         (
+            "match = { arn = \"arn:aws:iam::1:role/orders\" }\nallow = \"*\"",
+            "no mechanism of [verify] proves an IAM principal yet",
+        ),
+        (
             "match = { arn = \"orders\" }\nallow = \"*\"",
             "\"orders\" is not an ARN",
         ),

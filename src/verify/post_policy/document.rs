@@ -52,6 +52,10 @@ pub(super) fn check(
             .value(name)
             .map(|value| value.replace("${filename}", fields.file_name.as_deref().unwrap_or(""))),
     };
+    if fields.value("bucket").is_some_and(|field| field != bucket) {
+        return Err(Kind::PolicyCondition
+            .rejection("the form's field bucket is not the bucket that it is posted to"));
+    }
     let mut size = 0..=u64::MAX;
     for condition in &conditions {
         let (field, is_met) = match condition {

@@ -179,7 +179,7 @@ fn check_head(head: &Parts, settings: &VerifySettings) -> Result<(), Rejection> 
     }
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Rejection::duplicate("host"));
+        return Err(Kind::Target.rejection("the form's request has no host header, or several"));
     };
     request_checks::check_host(&head.uri, Some(host))?;
     if is_encoded(&head.headers) {
@@ -253,6 +253,7 @@ fn bucket_of_host(head: &Parts, settings: &VerifySettings) -> Option<String> {
         .iter()
         .map(|name| format!(".{name}"))
         .chain([".s3.amazonaws.".to_owned()])
-        .find_map(|name| host.find(&name))?;
+        // The last one: a bucket's name may contain such labels, too.
+        .find_map(|name| host.rfind(&name))?;
     Some(host[..at].to_owned())
 }

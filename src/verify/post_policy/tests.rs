@@ -545,6 +545,12 @@ const POLICY: &[Attack] = &[
 ];
 
 const REQUEST: &[Attack] = &[
+    ("another bucket in a field", DENIED, |f| {
+        f.add("bucket", "other")
+    }),
+    ("a bucket that looks like a host", DENIED, |f| {
+        f.uri = "https://bucket.s3.us-east-1.b.s3.us-east-1.amazonaws.com/".to_owned();
+    }),
     ("a query", TARGET, |f| f.uri.push_str("?delete")),
     ("a key in the path", TARGET, |f| {
         f.uri.push_str("/user/photo.png")
