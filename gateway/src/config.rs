@@ -49,7 +49,6 @@ pub(crate) use self::{
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
-    signature::SignedSelection,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,

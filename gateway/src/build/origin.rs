@@ -15,8 +15,7 @@ use super::{
 use crate::{
     config::{
         BodiesSection, BodySettings, ClientAuthorization, ConfigError, MirroredPresign,
-        OriginSection, Payload, RouteSection, SignedSelection, Signing, Spanned, header_name,
-        is_s3_family, located,
+        OriginSection, Payload, RouteSection, Signing, Spanned, header_name, is_s3_family, located,
     },
     error::chain,
 };
@@ -109,33 +108,32 @@ fn with_signed_headers(
     section: &OriginSection,
     settings: SigningSettings,
 ) -> Result<SigningSettings, ConfigError> {
-    let is_all = matches!(section.signed_headers, Some(SignedSelection::Named(_)));
+    let signed = section.signed_headers.as_ref();
+    let is_all = signed.is_some_and(|list| list.names() == ["all"]);
     if let Some(names) = section.unsigned_headers.as_deref().filter(|_| !is_all) {
         return Err(ConfigError::at(
             names.first().unwrap_or(&section.name).span(),
             "unsigned_headers needs signed_headers = \"all\"; set it, or remove unsigned_headers",
         ));
     }
-    match &section.signed_headers {
-        None => Ok(settings),
-        Some(SignedSelection::Named(_)) => {
-            let mut policy = AllExcept::default();
-            for name in section.unsigned_headers.iter().flatten() {
-                policy = policy.add_header(header_name(name)?);
-            }
-            Ok(settings.with_signed_headers(policy))
+    if is_all {
+        let mut policy = AllExcept::default();
+        for name in section.unsigned_headers.iter().flatten() {
+            policy = policy.add_header(header_name(name)?);
         }
-        Some(SignedSelection::Listed(names)) => {
-            let mut policy = AllowList::default();
-            if is_s3_family(settings.service()) {
-                policy = policy.add_header(header::RANGE);
-            }
-            for name in names {
-                policy = policy.add_header(header_name(name)?);
-            }
-            Ok(settings.with_signed_headers(policy))
-        }
+        return Ok(settings.with_signed_headers(policy));
     }
+    let Some(names) = signed else {
+        return Ok(settings);
+    };
+    let mut policy = AllowList::default();
+    if is_s3_family(settings.service()) {
+        policy = policy.add_header(header::RANGE);
+    }
+    for name in names.as_slice() {
+        policy = policy.add_header(header_name(name)?);
+    }
+    Ok(settings.with_signed_headers(policy))
 }
 
 /// Lists settings that the origin is likely to reject.

@@ -12,7 +12,7 @@ use super::{
     bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
     list::OneOrMany,
-    signature::{PathFormName, SignatureForm, SignedSelection, TokenHeader, WireFormName},
+    signature::{PathFormName, SignatureForm, TokenHeader, WireFormName},
     value::{Size, Spanned, duration, positive},
 };
 
@@ -39,7 +39,8 @@ pub(crate) struct OriginSection {
     pub(crate) signature: Option<Spanned<SignatureForm>>,
     /// Lifetime of a signature in the query.
     expires: Option<Spanned<String>>,
-    pub(crate) signed_headers: Option<SignedSelection>,
+    /// Names, or `"all"`.
+    pub(crate) signed_headers: Option<OneOrMany>,
     pub(crate) unsigned_headers: Option<Vec<Spanned<String>>>,
     pub(crate) path_form: Option<PathFormName>,
     pub(crate) wire_form: Option<WireFormName>,

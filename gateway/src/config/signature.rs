@@ -7,31 +7,12 @@ use tower_sigv4::{
     sigv4::{PathForm, SessionToken},
 };
 
-use super::value::Spanned;
-
 /// Place of the signature.
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SignatureForm {
     Header,
     Query,
-}
-
-/// Headers that are signed besides those of every signature.
-#[derive(Deserialize, JsonSchema, Debug, Clone, PartialEq)]
-#[serde(
-    untagged,
-    expecting = "signed_headers must be \"all\" or a list of names"
-)]
-pub(crate) enum SignedSelection {
-    Named(AllHeaders),
-    Listed(Vec<Spanned<String>>),
-}
-
-#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum AllHeaders {
-    All,
 }
 
 /// The header that carries the session token of temporary credentials.

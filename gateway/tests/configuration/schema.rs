@@ -231,10 +231,6 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
         ("[[route]]", "[[route]]\nresponse_headers = { copy = {} }"),
         (
             "name = \"orders\"",
-            "name = \"orders\"\nsigned_headers = \"some\"",
-        ),
-        (
-            "name = \"orders\"",
             "name = \"orders\"\nsignature = \"body\"",
         ),
     ] {

@@ -37,12 +37,6 @@ pub(super) const SIGNATURE: &[Mistake] = &[
         12,
         "unsigned_headers needs signed_headers = \"all\"",
     ),
-    (
-        SIGNING,
-        "signed_headers = \"some\"",
-        12,
-        "signed_headers must be",
-    ),
 ];
 
 fn mistakes_of_a_route(keys: &str) -> (Option<i32>, String) {

@@ -135,7 +135,7 @@ pub(super) const ORIGIN: &[Mistake] = &[
         "signing =",
         "session_token = \"t\"\nsigning =",
         12,
-        "`x-amz-security-token` or",
+        "`x-amz-security-token`, ",
     ),
     (
         "no-override",
