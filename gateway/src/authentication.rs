@@ -12,7 +12,10 @@ use tower_sigv4::{
     VerifyLayer,
     body::{ResponseBody, VerifiedBody},
 };
-use tower_sigv4_callers::jwt::{self, JwtVerifier};
+use tower_sigv4_callers::{
+    iam::IamVerifier,
+    jwt::{self, JwtVerifier},
+};
 
 use self::credential::Credential;
 pub(crate) use self::rejection::CallerRejection;
@@ -57,48 +60,74 @@ struct Authentication {
 impl Authentication {
     async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response, BoxError> {
         let (mut head, body) = request.into_parts();
-        if !self.verification.verifies(&head) {
+        let verification = &self.verification;
+        let principal_header = verification.principals.as_ref().map(IamVerifier::header);
+        if !verification.verifies(&head) {
+            // The origin could use it here.
+            if let Some(name) = principal_header {
+                head.headers.remove(name);
+            }
             let open = self.open.clone();
             return open.oneshot(Request::from_parts(head, body)).await;
         }
-        let credential = Credential::of(&head, &self.token_headers);
-        let verifier = match (credential, &self.verification.tokens, &self.by_signature) {
-            (Credential::Several, ..) => {
-                return Ok(CallerRejection::several().into_response());
+        let rejected = match Credential::of(&head, &self.token_headers, principal_header) {
+            Credential::Several => Some(CallerRejection::several().into_response()),
+            Credential::UnexpectedToken => {
+                Some(CallerRejection::unexpected_token(&self.token_headers).into_response())
             }
-            (Credential::UnexpectedToken, ..) => {
-                return Ok(CallerRejection::unexpected_token(&self.token_headers).into_response());
+            Credential::Token => self.verify_token(&mut head).await,
+            Credential::Principal => self.verify_principal(&mut head).await,
+            Credential::Signature | Credential::None => {
+                if let Some(signed) = self.by_signature.clone() {
+                    return signed.oneshot(Request::from_parts(head, body)).await;
+                }
+                // Rejects a request without its credential.
+                if verification.tokens.is_some() {
+                    self.verify_token(&mut head).await
+                } else {
+                    self.verify_principal(&mut head).await
+                }
             }
-            (Credential::Signature | Credential::None, _, Some(service)) => {
-                let signed = service.clone();
-                return signed.oneshot(Request::from_parts(head, body)).await;
-            }
-            (_, Some(verifier), _) => verifier,
-            // The configuration requires a mechanism, and a token is one only with a verifier.
-            (_, None, _) => return Err("no mechanism verifies callers".into()),
         };
-        if let Err(rejection) = self.verify_token(verifier, &mut head).await {
-            return Ok(token_rejected(&rejection));
+        if let Some(response) = rejected {
+            return Ok(response);
         }
         log::record_caller(&head.extensions);
         let verified = self.verified.clone();
         verified.oneshot(Request::from_parts(head, body)).await
     }
 
-    /// Verifies the token, and removes it: the origin might use it, or log it.
-    async fn verify_token(
-        &self,
-        verifier: &JwtVerifier,
-        head: &mut Parts,
-    ) -> Result<(), jwt::Rejection> {
-        let token = verifier.verify(head).await?;
+    /// Verifies the token, and removes it: the origin might use it, or log it. Returns the response if it is rejected.
+    async fn verify_token(&self, head: &mut Parts) -> Option<Response> {
+        let Some(verifier) = &self.verification.tokens else {
+            return Some(CallerRejection::unexpected_token(&self.token_headers).into_response());
+        };
+        let token = match verifier.verify(head).await {
+            Ok(token) => token,
+            Err(rejection) => return Some(token_rejected(&rejection)),
+        };
         for name in verifier.headers() {
             if *name != header::AUTHORIZATION || !self.verification.keeps_authorization {
                 head.headers.remove(name);
             }
         }
         head.extensions.insert(token);
-        Ok(())
+        None
+    }
+
+    /// Verifies the URL of STS, and removes it: the origin might use it here. Returns the response if it is rejected.
+    async fn verify_principal(&self, head: &mut Parts) -> Option<Response> {
+        let Some(verifier) = &self.verification.principals else {
+            return Some(CallerRejection::unexpected_token(&self.token_headers).into_response());
+        };
+        match verifier.verify(head).await {
+            Ok(principal) => {
+                head.headers.remove(verifier.header());
+                head.extensions.insert(principal);
+                None
+            }
+            Err(rejection) => Some(CallerRejection::from_principal(&rejection).into_response()),
+        }
     }
 }
 

@@ -264,6 +264,7 @@ fn verification(
     Ok(Some(CallerVerification::new(
         signatures,
         tokens,
+        verify::principals(section)?,
         rules.clone(),
         verified,
     )))

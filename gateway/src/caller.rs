@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 use tower_sigv4::verify::Verified;
-use tower_sigv4_callers::jwt::VerifiedToken;
+use tower_sigv4_callers::{iam::VerifiedPrincipal, jwt::VerifiedToken};
 
 /// A caller, by the mechanism that verified it.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub(crate) enum Caller {
         /// Issuer and subject.
         id: Arc<str>,
     },
+    Principal(VerifiedPrincipal),
 }
 
 /// Tenant of a caller, as the keys endpoint names it. An extension of the caller's key.
@@ -32,16 +33,20 @@ impl Caller {
                 tenant: extensions.get().cloned(),
             });
         }
+        if let Some(principal) = extensions.get::<VerifiedPrincipal>() {
+            return Some(Self::Principal(principal.clone()));
+        }
         let token = extensions.get::<VerifiedToken>()?;
         let id = format!("{}|{}", token.issuer(), token.subject()).into();
         Some(Self::Token { id })
     }
 
-    /// Returns the access key ID, or `issuer|subject` of a token.
+    /// Returns the access key ID, `issuer|subject` of a token, or the ARN of a principal.
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Key { verified, .. } => verified.access_key_id(),
             Self::Token { id } => id,
+            Self::Principal(principal) => principal.arn(),
         }
     }
 
@@ -49,7 +54,7 @@ impl Caller {
     pub(crate) fn access_key_id(&self) -> Option<&str> {
         match self {
             Self::Key { verified, .. } => Some(verified.access_key_id()),
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Principal(_) => None,
         }
     }
 
@@ -57,15 +62,16 @@ impl Caller {
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
             Self::Key { tenant, .. } => tenant.as_ref().map(|Tenant(name)| &**name),
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Principal(_) => None,
         }
     }
 
-    /// Returns the name of the mechanism: `sigv4` or `jwt`.
+    /// Returns the name of the mechanism: `sigv4`, `jwt` or `iam`.
     pub(crate) fn mechanism(&self) -> &'static str {
         match self {
             Self::Key { .. } => "sigv4",
             Self::Token { .. } => "jwt",
+            Self::Principal(_) => "iam",
         }
     }
 }

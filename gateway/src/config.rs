@@ -22,6 +22,7 @@ mod signature;
 mod text;
 mod value;
 mod verify;
+mod verify_iam;
 mod verify_jwt;
 mod verify_keys_endpoint;
 mod verify_service;

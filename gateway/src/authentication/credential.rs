@@ -14,13 +14,20 @@ pub(super) enum Credential {
     /// A bearer token in a header that is not configured.
     UnexpectedToken,
     Signature,
+    /// A URL of STS that proves an IAM principal.
+    Principal,
     /// Several, so that it is ambiguous who calls.
     Several,
 }
 
 impl Credential {
-    /// Returns the credential of a request, whose token may be in one of these headers.
-    pub(super) fn of(head: &Parts, token_headers: &[HeaderName]) -> Self {
+    /// Returns the credential of a request, whose token may be in one of these headers, and whose URL of STS in
+    /// `principal_header`.
+    pub(super) fn of(
+        head: &Parts,
+        token_headers: &[HeaderName],
+        principal_header: Option<&HeaderName>,
+    ) -> Self {
         let count = |name: &HeaderName, matches: fn(&HeaderValue) -> bool| {
             let values = head.headers.get_all(name).iter();
             values.filter(|value| matches(value)).count()
@@ -31,13 +38,17 @@ impl Credential {
         let bearer_tokens = count(&header::AUTHORIZATION, is_bearer);
         let tokens = bearer_tokens + own_headers.map(|name| count(name, |_| true)).sum::<usize>();
         let is_signed = has_signature(&head.headers, head.uri.query().unwrap_or_default());
-        match (tokens, is_signed) {
-            (0, true) => Self::Signature,
-            (0, false) => Self::None,
-            (1, false) if bearer_tokens == 1 && !token_headers.contains(&header::AUTHORIZATION) => {
+        let urls = principal_header.map_or(0, |name| count(name, |_| true));
+        match (tokens, urls, is_signed) {
+            (0, 0, true) => Self::Signature,
+            (0, 0, false) => Self::None,
+            (0, 1, false) => Self::Principal,
+            (1, 0, false)
+                if bearer_tokens == 1 && !token_headers.contains(&header::AUTHORIZATION) =>
+            {
                 Self::UnexpectedToken
             }
-            (1, false) => Self::Token,
+            (1, 0, false) => Self::Token,
             _ => Self::Several,
         }
     }
@@ -75,6 +86,8 @@ mod tests {
         let bearer = ("authorization", "bearer abc");
         let token = ("x-token", "abc");
         let basic = ("authorization", "Basic abc");
+        let principal_header = HeaderName::from_static("x-sts");
+        let url = ("x-sts", "https://sts.amazonaws.com/");
         for (target, headers, accepted, expected) in [
             ("/", &[][..], in_authorization, Credential::None),
             ("/", &[basic], in_authorization, Credential::None),
@@ -106,6 +119,13 @@ mod tests {
             ("/", &[token, signature], own, Credential::Several),
             ("/?x-amz-algorithm=a", &[token], own, Credential::Several),
             ("/?X-Amz-Signature=a", &[bearer], &[], Credential::Several),
+            ("/", &[url], own, Credential::Principal),
+            ("/", &[url, basic], own, Credential::Principal),
+            ("/", &[url, url], own, Credential::Several),
+            ("/", &[url, token], own, Credential::Several),
+            ("/", &[url, bearer], &[], Credential::Several),
+            ("/", &[url, signature], own, Credential::Several),
+            ("/?X-Amz-Signature=a", &[url], own, Credential::Several),
         ] {
             let mut request = Request::get(target);
             for (name, value) in headers {
@@ -113,7 +133,7 @@ mod tests {
             }
             let (head, ()) = request.body(()).expect("valid request").into_parts();
             assert_eq!(
-                Credential::of(&head, accepted),
+                Credential::of(&head, accepted, Some(&principal_header)),
                 expected,
                 "{target} {headers:?}"
             );

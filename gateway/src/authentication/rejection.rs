@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use http::{HeaderName, StatusCode, header};
-use tower_sigv4_callers::jwt::{self, RejectionKind};
+use tower_sigv4_callers::{iam, jwt};
 
 use crate::{
     error::chain,
@@ -12,7 +12,7 @@ use crate::{
 /// Extension of a response: the reason for which the caller was rejected.
 #[derive(Clone)]
 pub(crate) struct CallerRejection {
-    /// Name of the mechanism in metrics and logs: `jwt`, or `several`.
+    /// Name of the mechanism in metrics and logs: `jwt`, `iam`, or `several`.
     pub(crate) mechanism: &'static str,
     pub(crate) kind: String,
     pub(crate) message: String,
@@ -29,7 +29,7 @@ impl CallerRejection {
         Self {
             mechanism: "several",
             kind: "several-credentials".to_owned(),
-            message: "the request has several tokens, or a token and a signature; send one of them"
+            message: "the request has several tokens, signatures or URLs of STS; send one of them"
                 .to_owned(),
             remedy: "send one token, or sign the request; a header that is added on the way counts, too",
             status: StatusCode::BAD_REQUEST,
@@ -67,6 +67,18 @@ impl CallerRejection {
         }
     }
 
+    pub(super) fn from_principal(rejection: &iam::Rejection) -> Self {
+        let kind = rejection.kind();
+        Self {
+            mechanism: "iam",
+            kind: kind.as_str().replace('_', "-"),
+            message: rejection.message().to_owned(),
+            remedy: principal_remedy(kind),
+            status: kind.status(),
+            logged: kind.status().is_server_error().then(|| chain(rejection)),
+        }
+    }
+
     pub(super) fn into_response(self) -> Response {
         let mut rejected = response::message(self.status, &self.message);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -82,8 +94,8 @@ impl CallerRejection {
     }
 }
 
-fn remedy(kind: RejectionKind) -> &'static str {
-    use RejectionKind as Kind;
+fn remedy(kind: jwt::RejectionKind) -> &'static str {
+    use jwt::RejectionKind as Kind;
 
     match kind {
         Kind::MissingToken => "send authorization: Bearer <token>, or the header of [[verify.jwt]]",
@@ -113,6 +125,30 @@ fn remedy(kind: RejectionKind) -> &'static str {
         Kind::KeysUnavailable => {
             "check that the gateway reaches the keys of the issuer; the log has the error"
         }
+        _ => "see the gateway's log",
+    }
+}
+
+fn principal_remedy(kind: iam::RejectionKind) -> &'static str {
+    use iam::RejectionKind as Kind;
+
+    match kind {
+        Kind::MissingUrl => "send a presigned GetCallerIdentity in the header of [verify.iam]",
+        Kind::AmbiguousUrl => "send one URL of STS",
+        Kind::Malformed => {
+            "presign a GET of GetCallerIdentity, version 2011-06-15, as the documentation shows"
+        }
+        Kind::UnknownEndpoint => {
+            "presign for STS in a region of regions in [verify.iam], or add the region"
+        }
+        Kind::NotBound => "sign the header x-sigv4-server-id with the server_id of [verify.iam]",
+        Kind::Expired => "presign a new URL, for 15 minutes at most",
+        Kind::NotYetValid => "compare the clocks of gateway and caller",
+        Kind::Denied => "check the caller's credentials: STS rejects the URL",
+        Kind::PrincipalNotAllowed => {
+            "compare the caller's ARN with accounts and principals in [verify.iam]"
+        }
+        Kind::StsUnavailable => "check that the gateway reaches STS; the log has the error",
         _ => "see the gateway's log",
     }
 }

@@ -14,10 +14,6 @@ pub(crate) enum CallerFacts<'a> {
         issuer: &'a str,
         claims: &'a Map<String, Value>,
     },
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no mechanism proves a principal yet")
-    )]
     Principal {
         arn: &'a str,
     },
@@ -30,10 +26,6 @@ pub(crate) enum CallerFacts<'a> {
 pub(crate) enum CallerMatch {
     Any,
     AccessKeyIds(Vec<String>),
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no mechanism proves a principal yet")
-    )]
     Arns(Vec<ArnPattern>),
     Claims {
         issuer: Option<String>,

@@ -129,13 +129,18 @@ impl Proof {
     }
 
     fn facts(&self) -> CallerFacts<'_> {
-        match (self.caller.access_key_id(), &self.token) {
-            (Some(access_key_id), _) => CallerFacts::Key { access_key_id },
-            (None, Some(token)) => CallerFacts::Token {
+        match (&self.caller, &self.token) {
+            (Caller::Key { verified, .. }, _) => CallerFacts::Key {
+                access_key_id: verified.access_key_id(),
+            },
+            (Caller::Principal(principal), _) => CallerFacts::Principal {
+                arn: principal.arn(),
+            },
+            (Caller::Token { .. }, Some(token)) => CallerFacts::Token {
                 issuer: token.issuer(),
                 claims: token.claims(),
             },
-            (None, None) => CallerFacts::Unknown,
+            (Caller::Token { .. }, None) => CallerFacts::Unknown,
         }
     }
 }

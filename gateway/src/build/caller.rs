@@ -149,12 +149,13 @@ fn condition(
         if list.as_slice().is_empty() {
             return Err(list.error("arn is empty, so no caller matches; name an ARN"));
         }
-        for pattern in list.as_slice() {
-            drop(arn_pattern(pattern)?);
+        if verify.iam.is_none() {
+            let message =
+                "arn matches no caller without IAM principals; add a section [verify.iam]";
+            return Err(list.error(message));
         }
-        return Err(list.error(
-            "arn matches no caller, since no mechanism of [verify] proves an IAM principal yet; use access_key_id or claim",
-        ));
+        let patterns = list.as_slice().iter().map(arn_pattern);
+        return Ok(CallerMatch::Arns(patterns.collect::<Result<_, _>>()?));
     }
     check_issuer(file, section, issuer.as_ref())?;
     let named = claim.iter().flatten();

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::{Method, request::Parts};
 use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
     origin::OriginRules,
     verify::{BodyCheck, VerifyServices, VerifySettings},
 };
-use tower_sigv4_callers::jwt::{JwtVerifier, KeyStatus};
+use tower_sigv4_callers::{
+    HttpClient,
+    iam::IamVerifier,
+    jwt::{JwtVerifier, KeyStatus},
+};
 
 use super::scope::signing_settings;
 use crate::{
@@ -20,6 +24,7 @@ use crate::{
     },
     error::chain,
     issuer_client,
+    request_route::RequestRoute,
     setting_names::setting_name,
 };
 
@@ -30,6 +35,8 @@ pub(crate) struct CallerVerification {
     pub(crate) signatures: Option<VerifyLayer>,
     /// Present if callers can send tokens.
     pub(crate) tokens: Option<JwtVerifier>,
+    /// Present if callers can prove their IAM principal.
+    pub(crate) principals: Option<IamVerifier>,
     /// `true` if the origin receives the client's `authorization`, by a setting of the route.
     pub(crate) keeps_authorization: bool,
     /// Keys of `signatures`.
@@ -43,6 +50,7 @@ impl CallerVerification {
     pub(super) fn new(
         signatures: Option<(VerifyLayer, CallerKeys)>,
         tokens: Option<JwtVerifier>,
+        principals: Option<IamVerifier>,
         rules: OriginRules,
         verified: Vec<bool>,
     ) -> Self {
@@ -52,6 +60,7 @@ impl CallerVerification {
             keeps_authorization: false,
             keys,
             tokens,
+            principals,
             rules,
             verified,
         }
@@ -67,7 +76,8 @@ impl CallerVerification {
         self
     }
 
-    /// Keeps the issuers' keys of the last configuration, and those of an endpoint with the same settings.
+    /// Keeps the issuers' keys and the principals of the last configuration, and the keys of an endpoint with the same
+    /// settings.
     pub(super) fn continuing(mut self, last: &Self, same_endpoint: bool) -> Self {
         if let (Some(keys), Some(others)) = (&self.keys, &last.keys)
             && same_endpoint
@@ -76,6 +86,9 @@ impl CallerVerification {
         }
         if let Some(others) = &last.tokens {
             self.tokens = self.tokens.map(|it| it.continuing(others));
+        }
+        if let Some(others) = &last.principals {
+            self.principals = self.principals.map(|it| it.continuing(others));
         }
         self
     }
@@ -93,8 +106,12 @@ impl CallerVerification {
     /// Returns `true` if the caller must be verified: on every route that does not opt out, without a route, and where
     /// an origin might read another path than the one that chose the route.
     pub(crate) fn verifies(&self, head: &Parts) -> bool {
-        let route = self.rules.position(head);
-        let is_open = route.is_ok_and(|position| !self.verified[position]);
+        let position = match RequestRoute::of(&head.extensions) {
+            // The rule of a preflight is that of the request it announces.
+            Some(route) if head.method != Method::OPTIONS => Some(route.position),
+            _ => self.rules.position(head).ok(),
+        };
+        let is_open = position.is_some_and(|index| !self.verified[index]);
         !is_open || is_ambiguous(head.uri.path())
     }
 }
@@ -118,10 +135,23 @@ pub(super) fn tokens(section: &VerifySection) -> Result<Option<JwtVerifier>, Con
         return Ok(None);
     };
     section.check_issuers()?;
-    let client = issuer_client::client().map_err(|error| ConfigError::new(error.to_string()))?;
-    JwtVerifier::new(client, settings)
+    JwtVerifier::new(http_client()?, settings)
         .map(Some)
         .map_err(|error| last.issuer.error(error.to_string()))
+}
+
+/// Builds the verifier of IAM principals, if it is configured.
+pub(super) fn principals(section: &VerifySection) -> Result<Option<IamVerifier>, ConfigError> {
+    let Some(table) = &section.iam else {
+        return Ok(None);
+    };
+    IamVerifier::new(http_client()?, table.settings()?)
+        .map(Some)
+        .map_err(|error| table.server_id.error(error.to_string()))
+}
+
+fn http_client() -> Result<HttpClient, ConfigError> {
+    issuer_client::client().map_err(|error| ConfigError::new(error.to_string()))
 }
 
 /// Builds the layer, for bodies in memory of up to `body_limit` bytes, with the keys that it looks up.

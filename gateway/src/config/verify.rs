@@ -11,6 +11,7 @@ use super::{
     error::ConfigError,
     list::OneOrMany,
     value::{Secret, Spanned},
+    verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
@@ -45,6 +46,7 @@ pub(crate) struct VerifySection {
     /// Issuers of tokens.
     #[serde(default)]
     pub(crate) jwt: Vec<JwtSection>,
+    pub(crate) iam: Option<IamSection>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +66,12 @@ struct Key {
 impl VerifySection {
     /// Returns `true` if callers can sign their requests.
     pub(crate) fn accepts_signatures(&self) -> bool {
-        self.service.is_some() || self.jwt.is_empty()
+        self.service.is_some() || !self.accepts_others()
+    }
+
+    /// Returns `true` if callers can authenticate without a signature.
+    fn accepts_others(&self) -> bool {
+        !self.jwt.is_empty() || self.iam.is_some()
     }
 
     /// Rejects keys of the section that need others.
@@ -73,7 +80,7 @@ impl VerifySection {
             return Ok(());
         }
         let message = "service is missing; name the service that callers sign for, such as \"execute-api\", or remove \
-                       the keys and add a [[verify.jwt]]";
+                       the keys and add a [[verify.jwt]] or [verify.iam]";
         let endpoint = self.keys_endpoint.as_ref().map(|it| &it.url);
         let mut keys = self.key.iter().map(|it| &it.access_key_id);
         let first = keys
@@ -83,7 +90,7 @@ impl VerifySection {
             .or(endpoint);
         match first {
             Some(key) => Err(key.error(message)),
-            None if self.jwt.is_empty() => Err(ConfigError::new(format!("[verify]: {message}"))),
+            None if !self.accepts_others() => Err(ConfigError::new(format!("[verify]: {message}"))),
             None => Ok(()),
         }
     }

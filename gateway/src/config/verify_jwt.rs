@@ -103,7 +103,7 @@ impl JwtSection {
                 .map_err(at(skew))?;
         }
         if let Some(name) = &self.header {
-            settings = settings.with_header(token_header(name)?);
+            settings = settings.with_header(credential_header(name)?);
         }
         Ok(settings)
     }
@@ -117,8 +117,8 @@ fn algorithm(name: &Spanned<String>) -> Result<Algorithm, ConfigError> {
     name.get_ref().parse().map_err(at(name))
 }
 
-/// Rejects headers that have another meaning, since the gateway removes the header of a token.
-fn token_header(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
+/// Rejects headers that have another meaning, since the gateway removes the header of a credential.
+pub(super) fn credential_header(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
     let parsed = header_name(name)?;
     let text = parsed.as_str();
     let is_taken = RESERVED_HEADERS.contains(&parsed)

@@ -43,7 +43,12 @@ fn mistakes_in_issuers_are_reported_with_line_and_remedy() {
             ("https://login", "http://login", 19, "https"),
             ("https://login.example.com", "login", 19, "\"login\""),
             ("audience = \"orders\"\n", "", 19, "audience is missing"),
-            ("audience = \"orders\"", "audience = []", 19, "audience is missing"),
+            (
+                "audience = \"orders\"",
+                "audience = []",
+                19,
+                "audience is missing",
+            ),
             (
                 "RS256",
                 "HS256",
@@ -155,7 +160,12 @@ fn mistakes_in_the_keys_endpoint_are_reported_with_line_and_remedy() {
                 23,
                 "unknown field",
             ),
-            ("[verify]\nservice = \"execute-api\"", "[verify]", 21, "service is missing"),
+            (
+                "[verify]\nservice = \"execute-api\"",
+                "[verify]",
+                21,
+                "service is missing",
+            ),
         ],
     );
 }

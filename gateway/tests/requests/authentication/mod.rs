@@ -1,4 +1,4 @@
-//! Callers by token, and keys from a file and from an endpoint.
+//! Callers by token and by IAM principal, and keys from a file and from an endpoint.
 
 mod endpoint;
 #[path = "../../identities/standins/issuer.rs"]
@@ -7,6 +7,7 @@ mod issuer;
 mod keys_endpoint;
 mod keys_file;
 mod outages;
+mod principals;
 mod tokens;
 
 use crate::support::{
