@@ -1,12 +1,14 @@
 //! Comparison of tokens and POST policies with botocore, the aws CLI and the generators that AWS publishes.
 //!
-//! `scripts/interop` runs this test, and sets `TOKENS_PYTHON` to a Python that has them.
+//! `scripts/interop` runs these tests, and sets `TOKENS_PYTHON` to a Python that has them, and `S3S_FS` to a server of S3.
 
 use std::{
-    env,
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-    time::{Duration, UNIX_EPOCH},
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use fastrand::Rng;
@@ -203,4 +205,104 @@ fn form(case: &Value, identity: &Identity) -> Result<Value, Error> {
     Ok(fields
         .map(|(name, value)| (name, Value::from(value)))
         .collect())
+}
+
+/// The server of s3s, which verifies POST policies.
+struct Server {
+    process: Child,
+    address: String,
+    folder: PathBuf,
+    /// Open as long as the server writes to it.
+    _log: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = env::temp_dir().join(format!("tower-sigv4-form-{}", std::process::id()));
+        fs::create_dir_all(folder.join("bucket")).expect("created");
+        let program = env::var_os("S3S_FS").expect("S3S_FS names the program of s3s-fs");
+        let mut process = Command::new(program)
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .args(["--access-key", "AKIDEXAMPLE", "--secret-key", "secret"])
+            .arg(&folder)
+            .env("RUST_LOG", "s3s_fs=info")
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut log = BufReader::new(process.stdout.take().expect("piped"));
+        let address = log.by_ref().lines().find_map(|line| {
+            let text = line.expect("UTF-8");
+            let (_, url) = text.split_once("running at http://")?;
+            Some(url.trim_end_matches('/').to_owned())
+        });
+        Self {
+            process,
+            address: address.expect("the log names its address"),
+            folder,
+            _log: log,
+        }
+    }
+
+    /// Posts a form, and returns the status.
+    fn post(&self, fields: &[(String, String)], file: &str) -> u16 {
+        let mut body = String::new();
+        for (name, value) in fields {
+            body += &format!(
+                "--boundary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+        }
+        body += &format!(
+            "--boundary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\
+             Content-Type: text/plain\r\n\r\n{file}\r\n--boundary--\r\n"
+        );
+        let mut stream = TcpStream::connect(&self.address).expect("connected");
+        write!(
+            stream,
+            "POST /bucket HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
+             Content-Type: multipart/form-data; boundary=boundary\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .expect("sent");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("received");
+        let status = response.split(' ').nth(1).expect("a status");
+        status.parse().expect("a number")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[test]
+#[ignore = "needs s3s-fs; run scripts/interop"]
+fn an_s3_server_accepts_the_form_and_rejects_others() {
+    let server = Server::start();
+    let settings = SigningSettings::new("s3", "us-east-1").expect("valid");
+    let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let identity = Identity::new(keys).expect("valid");
+    let now = SystemTime::now();
+    let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now);
+    let policy = PostPolicy::new("bucket", "user/${filename}", Duration::from_secs(3600))
+        .and_then(|policy| policy.add_field("x-amz-meta-a", "b"))
+        .and_then(|policy| policy.with_content_length(2..=10))
+        .expect("valid");
+    let mut fields = policy.sign(&params).expect("signed").fields().to_vec();
+    let file = server.folder.join("bucket/user/a.txt");
+    for too_small_or_large in ["c", "content that is long"] {
+        let status = server.post(&fields, too_small_or_large);
+        assert!((400..500).contains(&status), "{status}");
+        assert!(!file.exists());
+    }
+    let status = server.post(&fields, "content");
+    assert!((200..300).contains(&status), "{status}");
+    assert_eq!(fs::read_to_string(&file).expect("stored"), "content");
+    fields[1].1 = "admin/${filename}".to_owned();
+    assert_eq!(server.post(&fields, "content"), 403);
 }

@@ -1,5 +1,6 @@
-//! A rejection in JSON, XML or another format with its request, and an exchange as printed by curl. The doctor never
-//! panics, and no diagnosis contains the session token. The first byte selects a status.
+//! A rejection in JSON, XML or another format with its request, and an exchange as printed by curl, saved by a browser or
+//! logged by a client. The doctor never panics, and no diagnosis contains the session token. The first byte selects a
+//! status.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -39,7 +40,10 @@ fuzz_target!(|text: &[u8]| {
     });
     let rejection =
         Rejection::from_response(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
-    for sent in [None, sent.as_ref()] {
+    let with_secret = sent
+        .clone()
+        .map(|request| request.with_secret_access_key("secret"));
+    for sent in [None, sent.as_ref(), with_secret.as_ref()] {
         if let Some(diagnosis) = diagnose(&rejection, sent) {
             assert!(!diagnosis.summary().is_empty() && !diagnosis.remedy().is_empty());
             let output = format!("{diagnosis:?} {}", diagnosis.summary());

@@ -3,9 +3,11 @@
 mod bodies;
 mod cache;
 mod cache_key;
+mod caller;
 mod headers;
 mod identity;
 mod origin;
+mod redis_auth;
 mod route;
 mod scope;
 #[cfg(test)]
@@ -20,6 +22,8 @@ use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
+    authorization::Authorization,
+    caller_keys::KeysEndpoint,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
         VerifySection,
@@ -41,6 +45,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) used_identities: Vec<Arc<Identity>>,
     pub(crate) rules: OriginRules,
     pub(crate) verification: Option<CallerVerification>,
+    /// Present if the file has a `[[caller]]`.
+    pub(crate) authorization: Option<Arc<Authorization>>,
     /// Path of the file with more callers' keys.
     pub(crate) keys_file: Option<String>,
     /// Memory that all bodies share.
@@ -89,19 +95,29 @@ impl ActiveConfig {
         warnings.extend(identity::warnings(&identities));
         identity::check_logins(file, &identities)?;
         file.check_origin_names()?;
+        file.check_route_names()?;
         let mut rules = OriginRules::new();
         let mut routes = Vec::new();
+        let mut route_facts = Vec::new();
         let mut used_origins = BTreeMap::new();
         let mut used_identities = BTreeMap::new();
         let trusted_proxies = file.cache.trusted_proxies()?.into();
+        let accepts_tokens = file.issuers().next().is_some();
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
             origin.check_cache(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
+            route_facts.push(caller::route_facts(section, origin, &built)?);
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);
-            routes.push(Route::build(section, origin, &identity, &trusted_proxies)?);
+            routes.push(Route::build(
+                section,
+                origin,
+                &identity,
+                &trusted_proxies,
+                accepts_tokens,
+            )?);
             if origin.signs() {
                 used_identities.insert(identity.name().to_owned(), identity.into_identity());
             }
@@ -118,6 +134,7 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
+        let cache = cache::build(&file.cache, &identities)?;
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -129,12 +146,13 @@ impl ActiveConfig {
             identities,
             used_identities: used_identities.into_values().collect(),
             verification: verification(file, &rules, &bodies.budget)?,
+            authorization: caller::authorization(file, &rules, route_facts)?.map(Arc::new),
             keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
             routes,
-            cache: cache::build(&file.cache)?,
+            cache,
             warnings: warnings
                 .into_iter()
                 .map(|warning| warning.with_line(text))
@@ -166,15 +184,33 @@ impl ActiveConfig {
         })
     }
 
+    /// Returns the endpoint of callers' keys, if the configuration has one.
+    pub(crate) fn keys_endpoint(&self) -> Option<Arc<KeysEndpoint>> {
+        self.verification.as_ref()?.keys_endpoint()
+    }
+
+    /// Returns the issuers whose keys could not be fetched, although old ones may serve.
+    fn degraded_issuers(&self) -> impl Iterator<Item = String> {
+        let issuers = self
+            .verification
+            .iter()
+            .flat_map(CallerVerification::issuers);
+        issuers.filter_map(|status| {
+            let error = status.last_error?;
+            Some(format!("issuer {:?}: {error}", status.issuer))
+        })
+    }
+
     /// Returns what does not work, although requests are signed and forwarded.
     pub(crate) fn degraded(&self) -> Vec<String> {
         let health = self.used_cache().map(|cache| cache.store().health());
-        match health {
+        let store = match health {
             Some(StoreHealth::Degraded(reason)) => {
-                vec![format!("requests bypass the cache: {reason}")]
+                Some(format!("requests bypass the cache: {reason}"))
             }
-            _ => Vec::new(),
-        }
+            _ => None,
+        };
+        store.into_iter().chain(self.degraded_issuers()).collect()
     }
 
     /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
@@ -186,7 +222,14 @@ impl ActiveConfig {
             self.cache = last.cache.clone();
         }
         if let Some(verification) = &last.verification {
-            self.verification = self.verification.map(|it| it.continuing(verification));
+            let endpoint = |config: &Self| {
+                let table = config.sections.get("verify")?.get("keys_endpoint");
+                table.cloned()
+            };
+            let same_endpoint = endpoint(&self) == endpoint(last);
+            self.verification = self
+                .verification
+                .map(|it| it.continuing(verification, same_endpoint));
         }
         if bodies {
             self.budget = last.budget.clone();
@@ -215,7 +258,7 @@ fn verification(
     }
     section.check()?;
     let layer = verify::layer(section, limit)?;
-    let signatures = layer.map(|it| it.with_body_budget(budget.clone()));
+    let signatures = layer.map(|(it, keys)| (it.with_body_budget(budget.clone()), keys));
     let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();
     Ok(Some(CallerVerification::new(

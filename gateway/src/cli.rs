@@ -11,7 +11,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
        sigv4-gateway --config FILE [--listen ADDRESS]    forward requests
        sigv4-gateway --config FILE --check [--credentials]
                                                          check FILE and exit
-       sigv4-gateway --explain FILE                      explain a rejected signature
+       sigv4-gateway --explain FILE [--secret-env NAME]  explain a rejected signature
        sigv4-gateway --init [FILE]                       write a commented configuration
        sigv4-gateway --init [FILE] --s3                  write one for S3 and its clients
        sigv4-gateway --print-schema                      print the configuration's JSON Schema
@@ -21,8 +21,11 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
   --check           check the configuration and exit
   --credentials     with --check: get the credentials of each identity once, and print their source and expiry
   --explain FILE    response that rejects a signature, with its request if possible: the output of
-                    curl -v ... >FILE 2>&1 or curl -i ... >FILE, or a raw request or a curl command
-                    followed by the response; - reads standard input
+                    curl -v ... >FILE 2>&1 or curl -i ... >FILE, a HAR file of a browser, a debug log of
+                    an SDK, or a raw request or a curl command followed by the response; - reads
+                    standard input
+  --secret-env NAME with --explain: check the signature with the secret access key in this environment
+                    variable; default: AWS_SECRET_ACCESS_KEY, if AWS_ACCESS_KEY_ID is that of the request
   --init [FILE]     file to write, default gateway.toml; - prints the configuration; with --s3 for a
                     gateway before S3 or a server of its protocol
   --print-schema    schema for editors that complete TOML
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     },
     Explain {
         file: String,
+        /// Environment variable with the secret access key.
+        secret_env: Option<String>,
     },
     Init {
         file: String,
@@ -65,16 +70,15 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
     let mut init = None;
     let mut s3 = false;
     let mut listen = None;
+    let mut explain = None;
+    let mut secret_env = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
             Arg::Long("credentials") => credentials = true,
-            Arg::Long("explain") => {
-                return Ok(Command::Explain {
-                    file: parser.value()?.string()?,
-                });
-            }
+            Arg::Long("explain") => explain = Some(parser.value()?.string()?),
+            Arg::Long("secret-env") => secret_env = Some(parser.value()?.string()?),
             Arg::Long("init") => {
                 let value = parser.optional_value().map(ValueExt::string);
                 init = Some(value.transpose()?);
@@ -92,6 +96,15 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             }
             other => return Err(other.unexpected()),
         }
+    }
+    if let Some(saved) = explain {
+        return Ok(Command::Explain {
+            file: saved,
+            secret_env,
+        });
+    }
+    if secret_env.is_some() {
+        return Err("--secret-env needs --explain FILE".into());
     }
     if credentials && !check {
         return Err("--credentials needs --check".into());
@@ -177,6 +190,14 @@ mod tests {
                 &["--explain", "-"],
                 Command::Explain {
                     file: "-".to_owned(),
+                    secret_env: None,
+                },
+            ),
+            (
+                &["--secret-env", "SECRET", "--explain", "-"],
+                Command::Explain {
+                    file: "-".to_owned(),
+                    secret_env: Some("SECRET".to_owned()),
                 },
             ),
             (
@@ -232,6 +253,7 @@ mod tests {
             &["--listen", "8080"],
             &["--config"],
             &["--explain"],
+            &["--secret-env", "SECRET"],
             &["--init", "--check"],
             &["--init", "a", "b"],
             &["--init", "--listen", "127.0.0.1:0"],

@@ -6,6 +6,7 @@ mod admin;
 mod bodies;
 mod body_settings;
 mod cache;
+mod caller;
 mod credentials;
 mod error;
 mod headers;
@@ -22,6 +23,7 @@ mod text;
 mod value;
 mod verify;
 mod verify_jwt;
+mod verify_keys_endpoint;
 mod verify_service;
 
 use schemars::JsonSchema;
@@ -31,10 +33,11 @@ pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
-    cache::{CacheSection, CacheStore, RedisServers},
+    cache::{CacheSection, CacheStore, RedisAuthSection, RedisAuthService, RedisServers},
+    caller::{AllowSection, CallerSection, MatchSection},
     credentials::CredentialsSection,
     error::ConfigError,
-    headers::{ClientAuthorization, HeaderChanges},
+    headers::ClientAuthorization,
     identity::{
         CallerSource, CredentialPath, IdentityPool, IdentitySettings, Role, SessionValues, Source,
         login_of,
@@ -49,6 +52,7 @@ pub(crate) use self::{
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
+    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
@@ -73,6 +77,8 @@ pub(crate) struct ConfigFile {
     #[serde(default)]
     pub(crate) cache: CacheSection,
     pub(crate) verify: Option<VerifySection>,
+    #[serde(default)]
+    pub(crate) caller: Vec<CallerSection>,
     #[serde(default)]
     pub(crate) origin: Vec<OriginSection>,
     #[serde(default)]
@@ -123,6 +129,25 @@ impl ConfigFile {
             {
                 return Err(name.error(format!(
                     "there is another origin {:?}; give each its own name",
+                    name.get_ref()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rejects invalid names of routes, and two routes of one name.
+    pub(crate) fn check_route_names(&self) -> Result<(), ConfigError> {
+        for (position, route) in self.route.iter().enumerate() {
+            route.check_name()?;
+            let mut earlier = self.route[..position]
+                .iter()
+                .filter_map(|it| it.name.as_ref());
+            if let Some(name) = &route.name
+                && earlier.any(|other| other.get_ref() == name.get_ref())
+            {
+                return Err(name.error(format!(
+                    "there is another route {:?}; give each its own name",
                     name.get_ref()
                 )));
             }

@@ -1,18 +1,28 @@
 //! Explains a rejected signature from a saved exchange, for `--explain` and for the status page's workbench.
 
+mod color;
 mod curl;
 mod exchange;
+#[cfg(test)]
+mod format_tests;
+mod har;
+mod literal;
+mod log;
+mod remedies;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, time::Duration};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
-use tower_sigv4::doctor::{Diagnosis, Rejection, SignedRequest, diagnose};
+use tower_sigv4::{
+    Error,
+    doctor::{Cause, Diagnosis, Rejection, SignedRequest, diagnose},
+};
 
-use self::exchange::Exchange;
+use self::{color::Palette, exchange::Exchange};
 
 /// Longest prefix of a response's body that is parsed; the error stands at its start.
 const MAX_BODY_LEN: usize = 64 * 1024;
@@ -23,12 +33,34 @@ const UNSENT: &str =
     "No response given, so this only shows what was signed, according to the request's head.";
 const RESPONSE_ONLY: &str = "Based on the response alone; the output of curl -v (curl -v ... >FILE 2>&1) allows a more \
                              exact diagnosis.";
+const HAR_WITHOUT_AUTHORIZATION: &str = "Browsers omit authorization from a HAR file unless it is saved with sensitive \
+                                         data.";
+const HEAD_REASONS: &str = "the response to a HEAD request has no body, so it does not state a reason; repeat the \
+                            request with GET. Known reasons: a URL that is presigned for GET, no s3:ListBucket for a \
+                            key that does not exist, an expired token, a wrong clock";
 
-/// Maximum length of a saved response, in bytes.
+/// Maximum length of an exchange that is sent to the status page, in bytes.
 pub(crate) const MAX_SAVED_LEN: u64 = 1024 * 1024;
+/// Maximum length of a file, in bytes. A browser saves all requests of a page.
+pub(crate) const MAX_FILE_LEN: u64 = 256 * 1024 * 1024;
 
-/// Diagnosis of a saved exchange: the output of `curl -v` or `curl -i`, the body of a response, or a request (raw or
-/// as a curl command) with or without its response.
+/// Secret access key to check signatures with.
+pub(crate) struct KnownSecret {
+    /// `None` if the caller says that it is the secret of the client.
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) secret_access_key: String,
+}
+
+impl KnownSecret {
+    fn belongs_to(&self, request: &SignedRequest) -> bool {
+        self.access_key_id
+            .as_ref()
+            .is_none_or(|id| id == request.access_key_id())
+    }
+}
+
+/// Diagnosis of a saved exchange: the output of `curl -v` or `curl -i`, a HAR file, a debug log of a client, the body of
+/// a response, or a request (raw or as a curl command) with or without its response.
 pub(crate) struct Explanation {
     /// `None` without a response.
     diagnosis: Option<Diagnosis>,
@@ -53,28 +85,43 @@ impl SigningStrings {
 }
 
 impl Explanation {
-    pub(crate) fn parse(saved: &str) -> Result<Self, String> {
-        let exchange = Exchange::parse(saved)?;
-        let has_response = exchange.has_response();
-        let request = exchange
-            .request
-            .as_ref()
-            .map(|(head, payload)| SignedRequest::from_parts(head, *payload))
-            .transpose();
+    /// Parses the exchange, and checks its signature if the secret is known.
+    pub(crate) fn parse(saved: &str, secret: Option<&KnownSecret>) -> Result<Self, String> {
+        let is_har = har::is_har(saved);
+        let exchange = if is_har {
+            har::parse(saved)?
+        } else if let Some(logged) = log::parse(saved) {
+            logged?
+        } else {
+            Exchange::parse(saved)?
+        };
+        let request = signed_request(&exchange).map(|signed| {
+            signed.map(
+                |known| match secret.filter(|given| given.belongs_to(&known)) {
+                    Some(given) => known.with_secret_access_key(&given.secret_access_key),
+                    None => known,
+                },
+            )
+        });
         let signed_request = request.as_ref().ok().and_then(Option::as_ref);
-        let signed = signed_request.map(|known| SigningStrings {
+        let own = signed_request.map(|known| SigningStrings {
             canonical_request: known.canonical_request(),
             string_to_sign: known.string_to_sign().map(str::to_owned),
         });
-        if exchange.request.is_some() && !has_response {
+        let has_request = exchange.request.is_some() || exchange.logged.is_some();
+        if has_request && !exchange.has_response() {
             request.map_err(|error| error.to_string())?;
             return Ok(Self {
                 diagnosis: None,
                 note: Some(UNSENT.to_owned()),
-                signed,
+                signed: own,
                 derived: None,
             });
         }
+        let is_head = exchange
+            .request
+            .as_ref()
+            .is_some_and(|(head, _)| head.method == Method::HEAD);
         let (status, headers) = exchange
             .response
             .unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
@@ -82,6 +129,9 @@ impl Explanation {
         let rejection =
             Rejection::from_response(status, &headers, &body[..body.len().min(MAX_BODY_LEN)]);
         let diagnosis = diagnose(&rejection, signed_request).ok_or_else(|| {
+            if is_head && status.is_client_error() && exchange.body.trim().is_empty() {
+                return HEAD_REASONS.to_owned();
+            }
             format!(
                 "the response, with status {status}, does not mention a signature; provide the output of curl -v, or \
                  a request with its response"
@@ -90,14 +140,32 @@ impl Explanation {
         let note = match request {
             Ok(Some(_)) => None,
             Ok(None) => Some(RESPONSE_ONLY.to_owned()),
-            Err(error) => Some(format!("Based on the response alone, because {error}.")),
+            Err(error) => {
+                let reason = format!("Based on the response alone, because {error}.");
+                Some(if is_har {
+                    format!("{reason} {HAR_WITHOUT_AUTHORIZATION}")
+                } else {
+                    reason
+                })
+            }
         };
-        let derived = rejection
+        let shown = rejection
             .canonical_request()
             .map(|canonical_request| SigningStrings {
                 canonical_request,
                 string_to_sign: rejection.string_to_sign().map(str::to_owned),
             });
+        // The form of AWS explains that of the client, even if the origin shows nothing.
+        let (signed, derived) = match diagnosis.client_canonical_request() {
+            Some(client) => {
+                let of_client = SigningStrings {
+                    canonical_request: client.to_owned(),
+                    string_to_sign: None,
+                };
+                (Some(of_client), shown.or(own))
+            }
+            None => (own, shown),
+        };
         Ok(Self {
             diagnosis: Some(diagnosis),
             note,
@@ -111,7 +179,8 @@ impl Explanation {
             json!({
                 "cause": diagnosis.cause().name(),
                 "summary": diagnosis.summary(),
-                "remedy": diagnosis.remedy(),
+                "remedy": remedies::of(diagnosis.cause()),
+                "client_forms": diagnosis.client_forms().iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -142,30 +211,108 @@ impl Explanation {
     }
 }
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(diagnosis) = &self.diagnosis {
-            writeln!(f, "cause  {}", diagnosis.cause())?;
-            writeln!(f, "reason {}", diagnosis.summary())?;
-            writeln!(f, "remedy {}", diagnosis.remedy())?;
-            if let Some(note) = &self.note {
-                writeln!(f, "\n{note}")?;
-            }
-            for difference in diagnosis.differences() {
-                writeln!(f, "\n{}", difference.part)?;
-                writeln!(f, "  signed   {}", difference.signed)?;
-                writeln!(f, "  derived  {}", difference.derived)?;
-            }
-        } else if let (Some(note), Some(signed)) = (&self.note, &self.signed) {
+/// Reads the signed request: from the client's log, or from the head.
+fn signed_request(exchange: &Exchange) -> Result<Option<SignedRequest>, Error> {
+    if let Some(logged) = &exchange.logged {
+        return SignedRequest::from_logged(&logged.canonical_request, &logged.string_to_sign)
+            .map(Some);
+    }
+    let request = exchange.request.as_ref();
+    request
+        .map(|(head, payload)| SignedRequest::from_parts(head, *payload))
+        .transpose()
+}
+
+impl Explanation {
+    /// Returns the explanation with colors for a terminal.
+    pub(crate) fn colored(&self) -> String {
+        self.text(Palette::Colored)
+    }
+
+    fn text(&self, palette: Palette) -> String {
+        let mut text = String::new();
+        let written = match &self.diagnosis {
+            Some(diagnosis) => self.write_diagnosis(&mut text, diagnosis, palette),
+            None => self.write_signed(&mut text),
+        };
+        debug_assert!(written.is_ok(), "a string accepts each write");
+        text
+    }
+
+    fn write_diagnosis(
+        &self,
+        out: &mut impl fmt::Write,
+        diagnosis: &Diagnosis,
+        palette: Palette,
+    ) -> fmt::Result {
+        writeln!(out, "cause  {}", diagnosis.cause())?;
+        writeln!(out, "reason {}", diagnosis.summary())?;
+        writeln!(out, "remedy {}", remedies::of(diagnosis.cause()))?;
+        if let Some(note) = &self.note {
+            writeln!(out, "\n{note}")?;
+        }
+        let forms = diagnosis.client_forms();
+        if diagnosis.cause() == Cause::ClientForm {
+            self.write_first_difference(out, palette)?;
+        } else if !forms.is_empty() {
             writeln!(
-                f,
-                "{note}\n\nCanonical request\n{}",
-                signed.canonical_request
+                out,
+                "\nParts of this request that known clients sign in another form"
             )?;
-            if let Some(string_to_sign) = &signed.string_to_sign {
-                writeln!(f, "\nString to sign\n{string_to_sign}")?;
-            }
+        } else if diagnosis.cause() == Cause::SecretOrClient {
+            let likelier = "No known client signs this request in another form than AWS, so the secret is the likelier \
+                            reason.";
+            writeln!(out, "\n{likelier}")?;
+        }
+        for form in forms {
+            writeln!(out, "  {form}")?;
+        }
+        for difference in diagnosis.differences() {
+            let [signed, derived] = palette.pair(&difference.signed, &difference.derived);
+            writeln!(out, "\n{}", difference.part)?;
+            writeln!(out, "  signed   {signed}")?;
+            writeln!(out, "  derived  {derived}")?;
         }
         Ok(())
+    }
+
+    /// Writes the first line in which the client's canonical request differs from that of AWS.
+    fn write_first_difference(&self, out: &mut impl fmt::Write, palette: Palette) -> fmt::Result {
+        let (Some(signed), Some(derived)) = (&self.signed, &self.derived) else {
+            return Ok(());
+        };
+        let mut lines = signed
+            .canonical_request
+            .lines()
+            .zip(derived.canonical_request.lines());
+        let Some((client, aws)) = lines.find(|(client, aws)| client != aws) else {
+            return Ok(());
+        };
+        // Quoted, since the text of a log could otherwise control the terminal.
+        let [client, aws] = palette.pair(&format!("{client:?}"), &format!("{aws:?}"));
+        writeln!(out, "\nFirst line that differs")?;
+        writeln!(out, "  client   {client}")?;
+        writeln!(out, "  AWS      {aws}\n")
+    }
+
+    fn write_signed(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let (Some(note), Some(signed)) = (&self.note, &self.signed) else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "{note}\n\nCanonical request\n{}",
+            signed.canonical_request
+        )?;
+        match &signed.string_to_sign {
+            Some(string_to_sign) => writeln!(out, "\nString to sign\n{string_to_sign}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(Palette::Plain))
     }
 }

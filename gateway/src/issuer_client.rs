@@ -1,18 +1,29 @@
-//! HTTP client for issuers of tokens.
+//! HTTP clients for issuers of tokens, and for the endpoint of callers' keys.
 
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use axum::body::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use tower_sigv4_callers::HttpClient;
 
 use crate::{BoxError, upstream};
 
-/// Creates a client that trusts the same certificates as that of the origins. It follows no redirects.
+/// Client that trusts the same certificates as that of the origins. It follows no redirects.
+pub(crate) type PlainClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Creates a client for issuers.
 pub(crate) fn client() -> Result<HttpClient, BoxError> {
+    plain_client().map(HttpClient::new)
+}
+
+pub(crate) fn plain_client() -> Result<PlainClient, BoxError> {
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(upstream::tls_config()?)
         .https_or_http() // http is accepted for this machine only
         .enable_http1()
         .build();
-    let client = Client::builder(TokioExecutor::new()).build(connector);
-    Ok(HttpClient::new(client))
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }

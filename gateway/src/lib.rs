@@ -15,8 +15,10 @@
 
 mod admin;
 mod authentication;
+mod authorization;
 mod build;
 mod caller;
+mod caller_keys;
 mod cli;
 mod config;
 mod connection;
@@ -52,16 +54,20 @@ mod tunnel;
 mod upstream;
 
 use std::{
+    env,
     fmt::Display,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, IsTerminal, Read, Write},
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
 };
 
+use http::request::Parts;
 use tokio::runtime::Runtime;
 
 use self::{
+    authorization::{Authorization, CallerFacts},
     build::ActiveConfig,
     cli::Command,
     error::{BoxError, chain},
@@ -111,8 +117,32 @@ pub fn check(text: &str) -> Result<(), String> {
 ///
 /// Returns what is missing in the response.
 pub fn explain(saved: &str) -> Result<(String, serde_json::Value), String> {
-    explain::Explanation::parse(saved)
+    explain::Explanation::parse(saved, None)
         .map(|explanation| (explanation.to_string(), explanation.to_json()))
+}
+
+/// Authorization by the sections `[[caller]]` of a configuration, without its services.
+#[derive(Debug)]
+pub struct Authorizer(Arc<Authorization>);
+
+impl Authorizer {
+    /// Parses a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message that `--check` prints, or one for a configuration without `[[caller]]`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config = ActiveConfig::parse(text).map_err(|error| error.to_string())?;
+        let authorization = config.authorization.ok_or("there is no [[caller]]")?;
+        Ok(Self(authorization))
+    }
+
+    /// Returns `true` if the caller with this key may send a request.
+    #[must_use]
+    pub fn allows(&self, access_key_id: &str, head: &Parts, body: &[u8]) -> bool {
+        self.0
+            .allows(CallerFacts::Key { access_key_id }, head, body)
+    }
 }
 
 /// Prints a line. A closed standard output is not an error.
@@ -126,7 +156,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::PrintSchema => print(config::schema()),
         Command::Check { file, credentials } => check_file(&file, credentials).await?,
         Command::Init { file, s3 } => init::write(&file, s3)?,
-        Command::Explain { file } => explain_file(&file)?,
+        Command::Explain { file, secret_env } => explain_file(&file, secret_env.as_deref())?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
             lambda::serve(load(&file)?, &file).await?;
@@ -187,20 +217,47 @@ async fn check_credentials(config: &ActiveConfig) -> Result<(), BoxError> {
     }
 }
 
-fn explain_file(file: &str) -> Result<(), BoxError> {
+fn explain_file(file: &str, secret_env: Option<&str>) -> Result<(), BoxError> {
     let mut saved = Vec::new();
     let read = if file == "-" {
         io::stdin()
-            .take(explain::MAX_SAVED_LEN)
+            .take(explain::MAX_FILE_LEN)
             .read_to_end(&mut saved)
     } else {
         File::open(file)
-            .and_then(|opened| opened.take(explain::MAX_SAVED_LEN).read_to_end(&mut saved))
+            .and_then(|opened| opened.take(explain::MAX_FILE_LEN).read_to_end(&mut saved))
     };
     read.map_err(|error| format!("cannot read {file}: {error}"))?;
-    let explanation = explain::Explanation::parse(&String::from_utf8_lossy(&saved))?;
-    drop(write!(io::stdout(), "{explanation}"));
+    let secret = known_secret(secret_env)?;
+    let explanation =
+        explain::Explanation::parse(&String::from_utf8_lossy(&saved), secret.as_ref())?;
+    // https://no-color.org
+    let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let text = if io::stdout().is_terminal() && !is_plain {
+        explanation.colored()
+    } else {
+        explanation.to_string()
+    };
+    drop(io::stdout().write_all(text.as_bytes()));
     Ok(())
+}
+
+/// Returns the secret in this variable, or else that of the environment's own access key, if both are set.
+fn known_secret(secret_env: Option<&str>) -> Result<Option<explain::KnownSecret>, BoxError> {
+    let read = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(name) = secret_env {
+        let secret_access_key =
+            read(name).ok_or_else(|| format!("--secret-env {name}: the variable is not set"))?;
+        return Ok(Some(explain::KnownSecret {
+            access_key_id: None,
+            secret_access_key,
+        }));
+    }
+    let own = read("AWS_ACCESS_KEY_ID").zip(read("AWS_SECRET_ACCESS_KEY"));
+    Ok(own.map(|(id, secret_access_key)| explain::KnownSecret {
+        access_key_id: Some(id),
+        secret_access_key,
+    }))
 }
 
 /// Forwards requests until a signal stops the process.

@@ -5,6 +5,7 @@
 
 mod cache_status;
 mod cache_store;
+mod callers;
 mod identities;
 mod last_response;
 mod meter;
@@ -26,7 +27,7 @@ use tower_sigv4::body::BodyBudget;
 
 pub(crate) use self::meter::Meter;
 use self::{last_response::LastResponse, meter::CacheMeter, rejections::RecentRejections};
-use crate::identity::Identity;
+use crate::{build::CallerVerification, identity::Identity};
 
 /// Seconds, from the cost of signing to that of a slow origin.
 const BUCKETS: [f64; 14] = [
@@ -41,6 +42,8 @@ pub(crate) struct Metrics {
     pub(crate) cache: IntCounterVec,
     not_stored: IntCounterVec,
     purges: IntCounterVec,
+    /// By name of the section `[[caller]]` and by limit.
+    pub(crate) caller_limits: IntCounterVec,
     origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
     connections: IntGauge,
@@ -82,6 +85,14 @@ impl Metrics {
         let purges =
             IntCounterVec::new(Opts::new(prefixed("cache_purges_total"), help), &["kind"])?;
         registry.register(Box::new(purges.clone()))?;
+        let caller_limits = IntCounterVec::new(
+            Opts::new(
+                prefixed("caller_limited_total"),
+                "Requests beyond a limit of their caller, by [[caller]] and limit.",
+            ),
+            &["caller", "limit"],
+        )?;
+        registry.register(Box::new(caller_limits.clone()))?;
         Ok(Self {
             requests: counters(
                 "requests_total",
@@ -110,6 +121,7 @@ impl Metrics {
                 &["reason"],
             )?,
             purges,
+            caller_limits,
             origin_rejections: counters(
                 "origin_rejections_total",
                 "Signatures rejected by the origin, by cause.",
@@ -117,8 +129,8 @@ impl Metrics {
             )?,
             rejections: counters(
                 "verify_rejections_total",
-                "Rejected callers, by kind.",
-                &["kind"],
+                "Rejected callers, by mechanism and kind.",
+                &["mechanism", "kind"],
             )?,
             connections: gauge(
                 &registry,
@@ -204,6 +216,7 @@ impl Metrics {
         &self,
         budget: &BodyBudget,
         identities: &[Arc<Identity>],
+        verification: Option<&CallerVerification>,
         cache: Option<&CacheLayer>,
         dropped_log_lines: usize,
     ) -> prometheus::Result<String> {
@@ -222,6 +235,9 @@ impl Metrics {
             families.extend(cache_store::families(layer)?);
         }
         families.extend(identities::families(identities)?);
+        if let Some(callers) = verification {
+            families.extend(callers::families(callers)?);
+        }
         TextEncoder::new().encode_to_string(&families)
     }
 }
@@ -260,7 +276,7 @@ mod tests {
                 .finish(&response.expect("valid response"));
         }
         let text = metrics
-            .encode(&BodyBudget::new(1024), &[], None, 0)
+            .encode(&BodyBudget::new(1024), &[], None, None, 0)
             .expect("valid metrics");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use tokio::time::Instant;
 use tower_sigv4::{
     doctor::Diagnosis,
     verify::{Rejection, RejectionKind},
 };
-use tower_sigv4_callers::jwt;
 
 use crate::{
+    authentication::CallerRejection,
     log::{AccessRecord, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
-    response::LoggedError,
+    response::{LoggedError, NotAllowed},
 };
 
 /// nginx's code for a client that closed its connection before the response.
@@ -42,6 +42,7 @@ impl RequestStart {
         let summary = RequestSummary {
             code: CLIENT_CLOSED_REQUEST,
             cache: None,
+            mechanism: None,
             rejection: None,
             origin_rejection: None,
         };
@@ -72,20 +73,31 @@ impl RequestRecord {
                 "{code}: {error}"
             );
         }
-        let rejection = extensions.get::<Arc<Rejection>>().map(|rejection| {
-            let kind = kebab(rejection.kind());
-            self.meter.record_rejection(&kind, rejection);
-            kind
-        });
-        let of_token = extensions.get::<jwt::RejectionKind>();
-        let rejection = rejection.or_else(|| Some(of_token?.as_str().replace('_', "-")));
+        let rejected = self.rejected_caller(extensions);
+        let (mechanism, rejection) = rejected.unzip();
         let diagnosis = extensions.get::<Diagnosis>();
         self.summary = RequestSummary {
             code: code.as_u16(),
             cache: self.meter.record_cache_status(extensions),
+            mechanism,
             rejection,
             origin_rejection: diagnosis.map(|it| it.cause().name()),
         };
+    }
+
+    /// Records the rejection of a caller, and returns the mechanism and the kind.
+    fn rejected_caller(&self, response: &Extensions) -> Option<(&'static str, String)> {
+        if let Some(rejection) = response.get::<Arc<Rejection>>() {
+            let kind = kebab(rejection.kind());
+            self.meter.record_rejection(&kind, rejection);
+            return Some(("sigv4", kind));
+        }
+        if let Some(NotAllowed { mechanism }) = response.get() {
+            return Some((mechanism, "not-allowed".to_owned()));
+        }
+        let rejection = response.get::<CallerRejection>()?;
+        self.meter.record_caller_rejection(rejection);
+        Some((rejection.mechanism, rejection.kind.clone()))
     }
 }
 

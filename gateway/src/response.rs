@@ -22,6 +22,7 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
+    authorization::{AccessDenied, CallerLimited},
     error::{causes, chain},
     headers::normalize_length,
     identity::IdentityError,
@@ -53,8 +54,16 @@ pub(crate) struct LoggedError(pub(crate) String);
 #[derive(Clone)]
 struct OwnMessage(String);
 
+/// Extension of the response to a caller that is not allowed to send the request.
+#[derive(Clone)]
+pub(crate) struct NotAllowed {
+    /// Name of the mechanism that has verified the caller.
+    pub(crate) mechanism: &'static str,
+}
+
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
+const ROUTE_LIMITED: &str = "too many requests on this route; try again later";
 const SLOW_BODY: &str = "the request body arrived too slowly; send it faster";
 
 /// Returns the response of a route that verifies callers: the inner one, or a rejection.
@@ -134,7 +143,20 @@ pub(crate) fn from_error(error: BoxError) -> Response {
         None => None,
     };
     if let Some((status, wait)) = retry {
-        return retry_later(status, wait);
+        return retry_later(status, wait, ROUTE_LIMITED);
+    }
+    if let Some(limited) = error.downcast_ref::<CallerLimited>() {
+        let (status, wait) = match *limited {
+            CallerLimited::Rate(wait) => (StatusCode::TOO_MANY_REQUESTS, wait),
+            CallerLimited::Concurrency => (StatusCode::SERVICE_UNAVAILABLE, OVERLOADED_RETRY),
+        };
+        return retry_later(status, wait, &limited.to_string());
+    }
+    if let Some(denied) = error.downcast_ref::<AccessDenied>() {
+        let mut response = message(StatusCode::FORBIDDEN, &denied.to_string());
+        let mechanism = denied.mechanism();
+        response.extensions_mut().insert(NotAllowed { mechanism });
+        return response;
     }
     let (status, text) = status_and_text(&*error);
     let mut response = message(status, &text);
@@ -149,8 +171,8 @@ pub(crate) fn from_error(error: BoxError) -> Response {
     response
 }
 
-fn retry_later(status: StatusCode, wait: Duration) -> Response {
-    let mut response = message(status, "too many requests on this route; try again later");
+fn retry_later(status: StatusCode, wait: Duration, text: &str) -> Response {
+    let mut response = message(status, text);
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     response
         .headers_mut()
@@ -206,7 +228,12 @@ pub(crate) fn in_format_of_client(mut response: Response, context: &ErrorContext
     let Some(OwnMessage(text)) = response.extensions_mut().remove() else {
         return response;
     };
-    let written: http::Response<Bytes> = context.response(response.status(), &text);
+    let is_denied = response.extensions().get::<NotAllowed>().is_some();
+    let written: http::Response<Bytes> = if is_denied {
+        context.access_denied(&text)
+    } else {
+        context.response(response.status(), &text)
+    };
     let (head, body) = written.into_parts();
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().extend(head.headers);

@@ -24,6 +24,7 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     authentication::authenticated,
+    authorization::authorized,
     build::{ActiveConfig, CallerVerification, Route},
     header_edits::ResponseEdits,
     headers,
@@ -66,6 +67,11 @@ pub(crate) struct RoutedRequest<'a> {
 impl Routes {
     pub(crate) fn new(config: &ActiveConfig, metrics: &Metrics, signing: &RouteService) -> Self {
         let verification = config.verification.clone();
+        let authorization = config.authorization.clone();
+        let authorize = |service: RouteService| match &authorization {
+            Some(rules) => authorized(rules.clone(), metrics.caller_limits.clone(), service),
+            None => service,
+        };
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().enumerate().map(|(position, route)| {
@@ -74,7 +80,13 @@ impl Routes {
                 .cache
                 .as_ref()
                 .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
-            let service = route_service(route, verification.clone(), cache_layer, signing);
+            let service = route_service(
+                route,
+                verification.clone(),
+                &authorize,
+                cache_layer,
+                signing,
+            );
             RoutedService {
                 route: Arc::new(RequestRoute {
                     position,
@@ -89,7 +101,7 @@ impl Routes {
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
-            no_route: authenticated(verification, signing.clone()),
+            no_route: authenticated(verification, signing.clone(), signing.clone()),
             unrouted: metrics.unrouted(),
             unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
@@ -148,6 +160,7 @@ fn preflight_method(head: &Parts) -> Option<Method> {
 fn route_service(
     route: &Route,
     verification: Option<CallerVerification>,
+    authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
     signing: &RouteService,
 ) -> RouteService {
@@ -166,12 +179,16 @@ fn route_service(
         let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
-    if let Some(edits) = route.request_edits.clone() {
-        service = boxed(
-            service.map_request(move |request| edited(request, |it| edits.apply_to_client(it))),
-        );
-    }
-    service = authenticated(verification, service);
+    let edits = |inner: RouteService| match route.request_edits.clone() {
+        None => inner,
+        Some(edits) => {
+            boxed(inner.map_request(move |request| edited(request, |it| edits.apply_to_client(it))))
+        }
+    };
+    // Authorization judges the headers that are sent.
+    let verified = edits(authorize(service.clone()));
+    let callers = verification.map(|it| it.with_kept_authorization(route.keeps_authorization));
+    service = authenticated(callers, verified, edits(service));
     if let Some(limit) = route.max_concurrency {
         let limited = ServiceBuilder::new()
             .load_shed()

@@ -13,6 +13,7 @@
 //! | maximum concurrency | 503 with `retry-after` |
 //! | verification | of the caller |
 //! | request headers | removed and copied, and a client's `authorization` moved |
+//! | authorization | 403 unless a `[[caller]]` allows the request; then the limits of the caller |
 //! | cache | responds with stored responses, where RFC 9111 allows it |
 //! | fixed request headers | set and added |
 //! | retry | requests without a body, each attempt with its own signature |

@@ -1,8 +1,8 @@
-"""Stand-ins of Amazon Cognito, STS and an API, each of which verifies what it receives: tokens by `cryptography`,
-signatures by botocore. Prints their URLs as JSON, and serves until it is killed.
+"""Stand-ins of Amazon Cognito and an API, each of which verifies what it receives: tokens by `cryptography`, signatures
+by botocore. Prints their URLs as JSON, and serves until it is killed.
 
 - Cognito: InitiateAuth of a user pool, GetId and GetCredentialsForIdentity of an identity pool, and the pool's JWKS.
-- STS: GetCallerIdentity, for the keys of the identity pool.
+- Keys: the endpoint where a gateway finds the keys of callers that sign.
 - The API: 200 with the access key ID and the user of the signature, or 403 with the difference.
 """
 
@@ -15,7 +15,6 @@ import secrets
 import sys
 import threading
 import time
-from urllib.parse import parse_qs, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -26,14 +25,13 @@ import origin
 
 REGION, POOL, CLIENT = "us-east-1", "us-east-1_standin", "app-client"
 IDENTITY_POOL = f"{REGION}:00000000-1111-2222-3333-444444444444"
-ACCOUNT, ROLE = "123456789012", "web-users"
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password"}
 SUBJECTS = {name: f"{index}{index}{index}-sub-of-{name}" for index, name in enumerate(PASSWORDS)}
 KEY, FOREIGN_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
 GATEWAY_KEY = ("AKIDGATEWAY", "gateway-secret")
 # Secret, session token and user of each access key ID.
 issued = {GATEWAY_KEY[0]: (GATEWAY_KEY[1], None, "gateway")}
-counts = {"GetId": 0, "GetCredentialsForIdentity": 0, "GetCallerIdentity": 0, "origin": 0}
+counts = {"GetId": 0, "GetCredentialsForIdentity": 0, "keys": 0, "origin": 0}
 
 
 class Rejected(Exception):
@@ -172,66 +170,47 @@ class Cognito(Handler):
         return {"IdentityId": body["IdentityId"], "Credentials": keys}
 
 
-class Signed(Handler):
-    """A service that judges signatures by the keys of the identity pool."""
+class Api(Handler):
+    """Judges signatures by the keys of the identity pool, and by that of the gateway."""
 
-    def signer(self, service):
+    def signer(self):
         """Returns access key ID and user of the signature."""
         headers = [(name.lower(), value) for name, value in self.headers.items()]
-        query = parse_qs(urlsplit(self.path).query)
-        in_query = "X-Amz-Credential" in query
-        credential = query["X-Amz-Credential"][0] if in_query else self.headers.get("authorization", "")
+        credential = self.headers.get("authorization", "")
         id = re.sub(r".*Credential=", "", credential).split("/")[0]
         if id not in issued:
             raise origin.Wrong(f"unknown key {id}")
         secret, session, user = issued[id]
         signed, *_ = origin.judge_head(origin.Head(self.command, self.path, headers), (id, secret))
-        sent = query.get("X-Amz-Security-Token", [None])[0] if in_query else self.headers.get("x-amz-security-token")
-        if sent != session:
+        if self.headers.get("x-amz-security-token") != session:
             raise origin.Wrong("another session token")
-        if (signed.service, signed.region) != (service, REGION):
+        if (signed.service, signed.region) != ("execute-api", REGION):
             raise origin.Wrong(f"scope {signed}")
         return id, user
 
-
-class Api(Signed):
     def do_GET(self):
         counts["origin"] += 1
         self.read_body()
         try:
-            id, user = self.signer("execute-api")
+            id, user = self.signer()
         except origin.Wrong as error:
             self.send(403, {"message": str(error)})
             return
         self.send(200, {"access_key_id": id, "user": user, "authorization": self.headers["authorization"]})
 
 
-class Sts(Signed):
-    def do_GET(self):
-        counts["GetCallerIdentity"] += 1
-        try:
-            id, user = self.signer("sts")
-        except origin.Wrong as error:
-            self.send(403, {"Error": {"Code": "SignatureDoesNotMatch", "Message": str(error), "Type": "Sender"}})
-            return
-        identity = {
-            "Account": ACCOUNT,
-            "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/{user}",
-            "UserId": f"AROAEXAMPLE:{user}",
-        }
-        if "json" in self.headers.get("accept", ""):
-            result = {"GetCallerIdentityResult": identity, "ResponseMetadata": {"RequestId": "r"}}
-            self.send(200, {"GetCallerIdentityResponse": result})
-            return
-        members = "".join(f"<{name}>{value}</{name}>" for name, value in identity.items())
-        text = (
-            '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
-            f"{members}</GetCallerIdentityResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata>"
-            "</GetCallerIdentityResponse>"
-        )
-        self.send(200, text, "text/xml")
+class Keys(Handler):
+    """Endpoint of the gateway's `[verify.keys_endpoint]`, by the service that has issued the keys."""
 
-    do_POST = do_GET
+    def do_POST(self):
+        counts["keys"] += 1
+        body = json.loads(self.read_body())
+        secret, session, user = issued.get(body["access_key_id"], (None, None, None))
+        # The gateway's own key is not one of a caller.
+        if session is None or session != body.get("session_token"):
+            self.send(404, {})
+        else:
+            self.send(200, {"secret_access_key": secret, "session_token": session, "attributes": {"tenant": user}})
 
 
 def serve(handler):
@@ -241,7 +220,7 @@ def serve(handler):
 
 
 def main():
-    urls = {"cognito": serve(Cognito), "api": serve(Api), "sts": serve(Sts)}
+    urls = {"cognito": serve(Cognito), "api": serve(Api), "keys": serve(Keys)}
     urls["issuer"] = f"{urls['cognito']}/{POOL}"
     print(json.dumps({**urls, "client": CLIENT, "identityPool": IDENTITY_POOL, "gatewayKey": GATEWAY_KEY}), flush=True)
     sys.stdin.read()  # until the parent closes it

@@ -114,7 +114,7 @@ impl Frames {
 }
 
 /// Reads the next bytes of a body. Trailers end it and are dropped.
-pub(super) fn poll_data<B>(
+pub(crate) fn poll_data<B>(
     mut body: Pin<&mut B>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes, BoxError>>>

@@ -10,6 +10,8 @@ mod budget;
 mod checked;
 mod collect;
 mod failure;
+#[cfg(feature = "verify")]
+mod form;
 mod frames;
 mod response;
 mod signed;
@@ -19,13 +21,15 @@ mod spool;
 mod verified;
 
 #[cfg(feature = "verify")]
+pub(crate) use self::form::FormBody;
+#[cfg(feature = "verify")]
 #[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
     collect::{Collect, Collected, declared_len},
     failure::BodyFailure,
-    frames::{Frames, into_bytes},
+    frames::{Frames, into_bytes, poll_data},
     response::BodyPrefix,
     source::SourceBody,
 };

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{SignedBody, aws_chunked::AwsChunkedDecoder, checked::CheckedBody, collect::Collected};
+use super::{
+    SignedBody, aws_chunked::AwsChunkedDecoder, checked::CheckedBody, collect::Collected,
+    form::FormBody,
+};
 use crate::{error::BoxError, sigv4::PayloadHash};
 
 pin_project! {
@@ -39,6 +42,7 @@ pin_project! {
         Unchecked { #[pin] body: SignedBody<B> },
         Checked { #[pin] body: CheckedBody<B> },
         Chunked { #[pin] body: AwsChunkedDecoder<B> },
+        Form { #[pin] body: Box<FormBody<B>> },
     }
 }
 
@@ -63,6 +67,15 @@ impl<B> VerifiedBody<B> {
     pub(crate) fn chunked(body: AwsChunkedDecoder<B>) -> Self {
         Self {
             inner: Inner::Chunked { body },
+        }
+    }
+
+    /// A form whose fields are verified. It ends in an error unless its policy allows the file.
+    pub(crate) fn form(body: FormBody<B>) -> Self {
+        Self {
+            inner: Inner::Form {
+                body: Box::new(body),
+            },
         }
     }
 
@@ -94,6 +107,7 @@ where
             InnerProj::Unchecked { body } => body.poll_frame(cx),
             InnerProj::Checked { body } => body.poll_frame(cx),
             InnerProj::Chunked { body } => body.poll_frame(cx),
+            InnerProj::Form { body } => body.poll_frame(cx),
         }
     }
 
@@ -102,6 +116,7 @@ where
             Inner::Unchecked { body } => body.is_end_stream(),
             Inner::Checked { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
+            Inner::Form { body } => body.is_end_stream(),
         }
     }
 
@@ -110,6 +125,7 @@ where
             Inner::Unchecked { body } => body.size_hint(),
             Inner::Checked { body } => body.size_hint(),
             Inner::Chunked { body } => body.size_hint(),
+            Inner::Form { body } => body.size_hint(),
         }
     }
 }

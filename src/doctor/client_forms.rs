@@ -45,12 +45,12 @@ impl fmt::Display for ClientForm {
             aws,
             signers,
         } = self;
-        write!(f, "{part}: AWS derives {aws}, and ")?;
-        if signers.is_empty() {
-            write!(f, "some clients sign {client}")
-        } else {
-            write!(f, "{} signs {client}", signers.join(", "))
-        }
+        let subject = match signers.as_slice() {
+            [] => "the client signs".to_owned(),
+            [one] => format!("{one} signs"),
+            names => format!("{} sign", names.join(", ")),
+        };
+        write!(f, "{part}: {subject} {client}, and AWS derives {aws}")
     }
 }
 

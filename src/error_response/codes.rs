@@ -61,3 +61,13 @@ pub(crate) fn code_of_status(format: ErrorFormat, status: StatusCode) -> &'stati
         ErrorFormat::Query | ErrorFormat::Ec2 => query,
     }
 }
+
+/// Returns the code for a caller that is known and not allowed to do something: in JSON that of the services'
+/// "Common errors" pages, in XML that of Amazon S3, for EC2 that of the Amazon EC2 API Reference, "Error codes".
+pub(super) fn access_denied_code(format: ErrorFormat) -> &'static str {
+    match format {
+        ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Plain => "AccessDeniedException",
+        ErrorFormat::Ec2 => "UnauthorizedOperation",
+        ErrorFormat::Xml | ErrorFormat::Query => "AccessDenied",
+    }
+}

@@ -5,7 +5,11 @@ use std::fmt::Write;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{ErrorContext, ErrorFormat, codes::code_of_status, context::JsonType};
+use super::{
+    ErrorContext, ErrorFormat,
+    codes::{access_denied_code, code_of_status},
+    context::JsonType,
+};
 
 /// Value of `HostId`, which shows that the error is not one of Amazon S3 itself.
 const HOST_ID: &str = "tower-sigv4";
@@ -58,6 +62,29 @@ impl ErrorContext {
             code_of_status(self.format, status),
             message,
         ))
+    }
+
+    /// Returns a response to an authenticated caller that is not allowed to send this request, with status 403 and the
+    /// code that the SDKs know: `AccessDeniedException` in JSON and CBOR, `UnauthorizedOperation` for Amazon EC2, and
+    /// `AccessDenied` elsewhere.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use tower_sigv4::error_response::{ErrorContext, ErrorFormat};
+    ///
+    /// let context = ErrorContext::new(&Request::new(()), ErrorFormat::Json);
+    /// let response: Response<Bytes> = context.access_denied("caller AKID is not allowed to GET");
+    /// assert_eq!(response.status(), 403);
+    /// assert_eq!(response.headers()["x-amzn-errortype"], "AccessDeniedException");
+    /// ```
+    #[must_use]
+    pub fn access_denied<R>(&self, message: &str) -> Response<R>
+    where
+        R: From<Bytes>,
+    {
+        let code = access_denied_code(self.format);
+        self.write(&ErrorFields::new(StatusCode::FORBIDDEN, code, message))
     }
 
     pub(crate) fn write<R>(&self, error: &ErrorFields<'_>) -> Response<R>

@@ -85,6 +85,13 @@ impl ResolvedOrigin {
     pub fn settings(&self) -> &SigningSettings {
         &self.origin.options().settings
     }
+
+    /// Returns the host that the request is signed for, with its port if it has one: the origin's, with the bucket
+    /// before it for [`AddressingStyle::VirtualHosted`](super::AddressingStyle::VirtualHosted).
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.origin.host()
+    }
 }
 
 impl From<Origin> for ResolvedOrigin {

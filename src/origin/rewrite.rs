@@ -54,6 +54,37 @@ pub(crate) fn rewrite(
 /// Maximum number of headers that rewriting and signing add, reserved at once.
 const MAX_ADDED_HEADERS: usize = 13;
 
+impl ResolvedOrigin {
+    /// Returns the URI that a request is signed and sent with, without the parameters of the client's own signature.
+    ///
+    /// Use it to authorize a request by the path and query that the origin reads.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     Origin, SigningSettings,
+    ///     origin::{OriginRule, OriginRules, ResolveOrigin},
+    /// };
+    ///
+    /// let origin = Origin::new("https://s3.us-east-1.amazonaws.com", SigningSettings::new("s3", "us-east-1")?)?;
+    /// let rules = OriginRules::new().add_rule(OriginRule::path("/files")?.strip_prefix(), origin);
+    /// let (head, ()) = Request::get("/files/bucket%2Fa+b?prefix=x+y").body(()).unwrap().into_parts();
+    /// let resolved = rules.resolve(&head)?;
+    /// let uri = resolved.uri(&head)?;
+    /// assert_eq!(uri.path_and_query().unwrap(), "/bucket/a%2Bb?prefix=x%20y");
+    /// assert_eq!(resolved.host(), "s3.us-east-1.amazonaws.com");
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the request cannot be sent, as for a `%` without two hex
+    /// digits.
+    pub fn uri(&self, head: &Parts) -> Result<Uri, Error> {
+        uri(head, self, self.origin.options().signs(head))
+    }
+}
+
 fn uri(parts: &Parts, resolved: &ResolvedOrigin, signs: bool) -> Result<Uri, Error> {
     let origin = &resolved.origin;
     let options = origin.options();

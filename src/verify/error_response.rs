@@ -38,6 +38,7 @@ fn json_and_query_codes(kind: Kind) -> (StatusCode, &'static str, &'static str) 
         Kind::MultipleAuthentications
         | Kind::UnsupportedAlgorithm
         | Kind::Malformed
+        | Kind::MalformedForm
         | Kind::Date => (
             FORBIDDEN,
             "IncompleteSignatureException",
@@ -51,6 +52,7 @@ fn json_and_query_codes(kind: Kind) -> (StatusCode, &'static str, &'static str) 
         | Kind::PayloadHash
         | Kind::PayloadKind
         | Kind::PayloadMismatch
+        | Kind::PolicyCondition
         | Kind::SignatureMismatch => (
             FORBIDDEN,
             "InvalidSignatureException",
@@ -81,6 +83,8 @@ fn json_message(kind: Kind, presigned: bool) -> &'static str {
         Kind::MissingAuthentication => "Missing Authentication Token",
         Kind::MultipleAuthentications => "The request has more than one authorization.",
         Kind::UnsupportedAlgorithm => "Unsupported AWS algorithm.",
+        Kind::MalformedForm => "The form does not conform to AWS standards.",
+        Kind::PolicyCondition => "The form does not meet its policy.",
         Kind::Malformed => "The request signature does not conform to AWS standards.",
         Kind::Date if presigned => "A presigned URL requires a valid 'X-Amz-Date'.",
         Kind::Date => {
@@ -113,6 +117,7 @@ fn xml_code(kind: Kind, presigned: bool) -> (StatusCode, &'static str) {
         Kind::Malformed | Kind::Scope | Kind::Date if presigned => {
             (BAD_REQUEST, "AuthorizationQueryParametersError")
         }
+        Kind::MalformedForm => (BAD_REQUEST, "MalformedPOSTRequest"),
         Kind::Malformed | Kind::Scope => (BAD_REQUEST, "AuthorizationHeaderMalformed"),
         Kind::MultipleAuthentications | Kind::UnsupportedAlgorithm => {
             (BAD_REQUEST, "InvalidArgument")
@@ -122,6 +127,7 @@ fn xml_code(kind: Kind, presigned: bool) -> (StatusCode, &'static str) {
         | Kind::Date
         | Kind::Expired
         | Kind::NotYetValid
+        | Kind::PolicyCondition
         | Kind::HeaderNotSigned => (FORBIDDEN, "AccessDenied"),
         Kind::SignedHeaderMissing | Kind::SignatureMismatch => (FORBIDDEN, "SignatureDoesNotMatch"),
         Kind::PayloadHash | Kind::PayloadKind => (BAD_REQUEST, "InvalidRequest"),
@@ -142,6 +148,10 @@ fn xml_message(kind: Kind, presigned: bool) -> &'static str {
         Kind::MissingAuthentication => "Access Denied",
         Kind::MultipleAuthentications => S3_TWO_AUTHENTICATIONS,
         Kind::UnsupportedAlgorithm => "Unsupported Authorization Type",
+        Kind::MalformedForm => {
+            "The body of your POST request is not well-formed multipart/form-data."
+        }
+        Kind::PolicyCondition => "Invalid according to Policy",
         Kind::Malformed | Kind::Scope if presigned => {
             "The query parameters of the authorization are not those of a presigned URL for here."
         }

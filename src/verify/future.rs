@@ -49,6 +49,16 @@ where
                     let step = request.resume(key);
                     State::advance(request, step, body)
                 }
+                StateProj::ReadingForm { pending, form } => {
+                    let read = ready!(Pin::new(form).poll(cx));
+                    let request = pending.take().expect("taken once");
+                    State::check_form(request, read)
+                }
+                StateProj::LookingUpForm { pending, lookup } => {
+                    let key = ready!(Pin::new(lookup).poll(cx));
+                    let (request, upload) = pending.take().expect("taken once");
+                    State::finish_form(request, upload, key)
+                }
                 StateProj::Collecting { pending, body } => {
                     let result = ready!(body.poll(cx));
                     let (request, after) = pending.take().expect("taken once");
@@ -68,7 +78,8 @@ impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Rejected { .. } => "rejected",
-            State::LookingUp { .. } => "looking up the key",
+            State::LookingUp { .. } | State::LookingUpForm { .. } => "looking up the key",
+            State::ReadingForm { .. } => "reading the form",
             State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };

@@ -15,7 +15,7 @@
 //!
 //! # Accepted requests
 //!
-//! The signature is in the `authorization` header or in a presigned query. [`VerifySettings`] lists the
+//! The signature is in the `authorization` header, in a presigned query, or in a field of a form. [`VerifySettings`] lists the
 //! requirements, [`BodyCheck`] the checks of the body, and [`RejectionKind`] the reasons for a rejection. Any
 //! signed host is accepted: route by host in front of the layer.
 //!
@@ -45,7 +45,8 @@
 //! - A `date` in place of `x-amz-date` that is unsigned or not an IMF-fixdate (RFC 9110, section 5.6.7).
 //! - Paths with dot segments or empty segments; see
 //!   [`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite).
-//! - Forms that a browser posts to S3 with a policy.
+//! - Forms that a browser posts to S3 with a policy, unless
+//!   [`with_post_policy`](VerifySettings::with_post_policy) accepts them.
 //! - URLs presigned in version 2; boto3 creates them for S3 unless `signature_version="s3v4"` is set.
 //! - URLs of AWS IoT, which have no expiry.
 //! - Signed chunks of SigV4a. SigV4a itself is accepted with the feature `sigv4a` and
@@ -63,11 +64,13 @@
 
 mod body_check;
 mod error_response;
+mod form_state;
 mod future;
 mod key_store;
 mod layer;
 mod layer_config;
 mod parsed_request;
+mod post_policy;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 mod rejection;

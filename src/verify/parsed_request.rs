@@ -1,4 +1,8 @@
-use std::{borrow::Cow, fmt, time::SystemTime};
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use aws_credential_types::Credentials;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -102,7 +106,8 @@ impl<'a> ParsedRequest<'a> {
         let accepts_4a = services.iter().any(|settings| settings.sigv4a);
         let authorization = Authorization::parse(head, accepts_4a).map_err(Rejection::from)?;
         let headers = SigningHeaders::parse(&head.headers)?;
-        let (position, settings) = find_settings(&authorization, services)?;
+        let (position, settings) =
+            find_settings(authorization.service, authorization.terminator, services)?;
         if authorization.hmac().is_none() && !settings.sigv4a {
             return Err(ParseError::UnsupportedAlgorithm.into());
         }
@@ -158,6 +163,14 @@ impl<'a> ParsedRequest<'a> {
         .with_received_token(self.session_token)
     }
 
+    /// Returns the expiry of a presigned URL, or `None` if the signature is in a header.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let presigned = self.authorization.presigned.as_ref()?;
+        let lifetime = Duration::from_secs(presigned.expires);
+        Some(self.time.system_time() + lifetime)
+    }
+
     /// Returns the scope that the signing key is derived for.
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {
@@ -169,23 +182,7 @@ impl<'a> ParsedRequest<'a> {
 
     /// Checks everything about a key that needs no signature.
     pub(super) fn check_key(&self, key: &Credentials) -> Result<(), Rejection> {
-        let reject = |kind: Kind, message: &'static str| Err(kind.rejection(message));
-        if key.access_key_id() != self.access_key_id() || key.secret_access_key().is_empty() {
-            return reject(
-                Kind::LookupFailed,
-                "the key lookup returned a key with another id, or without a secret",
-            );
-        }
-        if key.expiry().is_some_and(|expiry| expiry <= self.now) {
-            return reject(Kind::ExpiredKey, "the key has expired");
-        }
-        if !self.has_token_of(key) {
-            return reject(
-                Kind::SessionToken,
-                "the session token is not that of the key",
-            );
-        }
-        Ok(())
+        check_key(key, self.access_key_id(), self.now, self.has_token_of(key))
     }
 
     /// Returns `true` if the session tokens of request and key are equal, or both have none.
@@ -208,25 +205,52 @@ impl<'a> ParsedRequest<'a> {
     }
 }
 
-/// Returns the settings for the service of the scope, and their position.
-fn find_settings<'s>(
-    authorization: &Authorization<'_>,
+/// Checks a key that was looked up for a request.
+pub(super) fn check_key(
+    key: &Credentials,
+    access_key_id: &str,
+    now: SystemTime,
+    has_token: bool,
+) -> Result<(), Rejection> {
+    let reject = |kind: Kind, message: &'static str| Err(kind.rejection(message));
+    if key.access_key_id() != access_key_id || key.secret_access_key().is_empty() {
+        return reject(
+            Kind::LookupFailed,
+            "the key lookup returned a key with another id, or without a secret",
+        );
+    }
+    if key.expiry().is_some_and(|expiry| expiry <= now) {
+        return reject(Kind::ExpiredKey, "the key has expired");
+    }
+    if !has_token {
+        return reject(
+            Kind::SessionToken,
+            "the session token is not that of the key",
+        );
+    }
+    Ok(())
+}
+
+/// Returns the settings for the service of a scope, and their position.
+pub(super) fn find_settings<'s>(
+    service: &str,
+    terminator: &str,
     services: &'s VerifyServices,
 ) -> Result<(usize, &'s VerifySettings), Rejection> {
-    if authorization.terminator != "aws4_request" {
+    if terminator != "aws4_request" {
         return Err(Kind::Scope.rejection("the credential's scope does not end in aws4_request"));
     }
-    services.find(authorization.service).ok_or_else(|| {
+    services.find(service).ok_or_else(|| {
         let names: Vec<_> = services.names().collect();
         Kind::Scope.rejection(format!(
             "the credential is scoped to service {:?}, not to {}; accept it with `VerifyServices::new`",
-            truncated(authorization.service),
+            truncated(service),
             names.join(" or "),
         ))
     })
 }
 
-fn check_region(region: &str, accepted: &[String]) -> Result<(), Rejection> {
+pub(super) fn check_region(region: &str, accepted: &[String]) -> Result<(), Rejection> {
     if accepted.iter().any(|name| name == region) {
         return Ok(());
     }

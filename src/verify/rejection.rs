@@ -73,6 +73,10 @@ pub enum RejectionKind {
     PayloadKind,
     /// The body differs from the one that was signed.
     PayloadMismatch,
+    /// A form is not `multipart/form-data` in a form that can be verified, or its policy is not one.
+    MalformedForm,
+    /// A form does not meet its policy, or has a field without a condition.
+    PolicyCondition,
     /// No key has this access key ID.
     UnknownKey,
     /// The key lookup failed.

@@ -72,6 +72,9 @@ pub struct VerifySettings {
     pub(super) clock_window: Duration,
     pub(super) unsigned_payload: bool,
     pub(super) presigned_uploads: bool,
+    pub(super) post_policy: bool,
+    /// Domains of hosts that start with a bucket, in lower case.
+    pub(super) post_domains: Vec<String>,
     /// `None` for the default of the service.
     pub(super) required_headers: Option<Vec<HeaderName>>,
     pub(super) unsigned_headers: Vec<HeaderName>,
@@ -100,6 +103,8 @@ impl VerifySettings {
             clock_window: rules.clock_window,
             unsigned_payload: rules.requires_unsigned_payload,
             presigned_uploads: false,
+            post_policy: false,
+            post_domains: Vec::new(),
             required_headers: None,
             unsigned_headers: Vec::new(),
             explain: false,
@@ -221,6 +226,43 @@ impl VerifySettings {
     pub fn with_presigned_uploads(mut self, accepted: bool) -> Self {
         self.presigned_uploads = accepted;
         self
+    }
+
+    /// Accepts forms that upload a file with a signed policy, such as those of
+    /// [`PostPolicy`](crate::sigv4::PostPolicy) (off by default; for the S3 family).
+    ///
+    /// Such a form is a `POST` of `multipart/form-data` to a bucket, without a query, `x-amz-*` headers and
+    /// `authorization`. Its policy must be valid, and cover each field except `file`, `policy`, `x-amz-signature` and
+    /// `x-ignore-*`. The fields, at most 20 KiB, are verified before the inner service is called, which then reads the
+    /// whole form. Its body ends in an error if the policy does not allow the size of the file, or if a field follows.
+    /// The [payload](super::Verified::payload) is unsigned, and the limits for collected bodies do not apply.
+    ///
+    /// The bucket is the path, or the start of the host: of AWS's hosts, and of
+    /// [others](VerifySettings::add_post_domain). See the Amazon S3 API Reference, "Browser-Based Uploads Using POST
+    /// (AWS Signature Version 4)". Every form then needs a policy, also if anonymous requests are accepted. A
+    /// [`Verifier`](super::Verifier) reads no body and rejects forms.
+    pub fn with_post_policy(mut self, accepted: bool) -> Self {
+        self.post_policy = accepted;
+        self
+    }
+
+    /// Reads the bucket of a form from hosts of this domain: `bucket.s3.example.com` for `s3.example.com`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a domain.
+    pub fn add_post_domain(mut self, domain: &str) -> Result<Self, Error> {
+        let is_label = |label: &str| {
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !label.is_empty() && label.bytes().all(is_allowed)
+        };
+        if !domain.split('.').all(is_label) {
+            return Err(Error::config(format!(
+                "{domain:?} is not a domain; give one such as \"s3.example.com\", without scheme, port and bucket"
+            )));
+        }
+        self.post_domains.push(domain.to_ascii_lowercase());
+        Ok(self)
     }
 
     /// Sets the headers that must be signed if they are present, besides `host` and every `x-amz-*`

@@ -26,7 +26,7 @@ pub(super) fn parse(
     Ok(time)
 }
 
-fn parse_amz_date(value: &[u8]) -> Result<Timestamp, Rejection> {
+pub(super) fn parse_amz_date(value: &[u8]) -> Result<Timestamp, Rejection> {
     Timestamp::parse(value)
         .ok_or_else(|| Kind::Date.rejection("x-amz-date is not a time such as 20150830T123600Z"))
 }

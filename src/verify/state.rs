@@ -13,6 +13,7 @@ use super::{
     error_response::{Explain, error_response},
     key_store::{Attachments, LookupResult},
     layer_config::LayerConfig,
+    post_policy::{FormUpload, ReadForm, is_signed_form},
     request_checks,
     step::{AfterCollect, Step, found_key, verify},
 };
@@ -36,6 +37,9 @@ pin_project! {
         // The inner service is dropped already.
         Rejected { response: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: LookupFuture },
+        // A form, up to its file.
+        ReadingForm { pending: Option<Pending<S>>, form: ReadForm<B> },
+        LookingUpForm { pending: Option<(Pending<S>, FormUpload<B>)>, lookup: LookupFuture },
         Collecting {
             pending: Option<(Pending<S>, AfterCollect)>,
             #[pin] body: Collect<VerifiedBody<B>>,
@@ -50,12 +54,12 @@ const MAX_CHUNK_SIZE: u64 = 16 * 1024 * 1024;
 /// A request in progress and the ready service for it.
 pub(super) struct Pending<S> {
     inner: S,
-    config: Arc<LayerConfig>,
-    head: Parts,
+    pub(super) config: Arc<LayerConfig>,
+    pub(super) head: Parts,
     /// Those of the key, applied when the whole request is verified.
-    attachments: Attachments,
+    pub(super) attachments: Attachments,
     /// Arrival time. The request does not expire during the key lookup or while its body is read.
-    now: SystemTime,
+    pub(super) now: SystemTime,
 }
 
 impl<S, B> State<S, S::Future, B>
@@ -90,6 +94,13 @@ where
             Ok(Step::LookUp(lookup)) => Self::LookingUp {
                 pending: Some((pending, body)),
                 lookup,
+            },
+            Ok(Step::ReadForm) => match ReadForm::new(&pending.head.headers, body) {
+                Ok(form) => Self::ReadingForm {
+                    pending: Some(pending),
+                    form,
+                },
+                Err(rejection) => pending.reject_form(rejection),
             },
             Ok(Step::PassThrough(verified)) => {
                 Self::call(pending, verified, VerifiedBody::unverified(body))
@@ -203,7 +214,11 @@ where
         }
     }
 
-    fn call(mut pending: Pending<S>, verified: Option<Verified>, body: VerifiedBody<B>) -> Self {
+    pub(super) fn call(
+        mut pending: Pending<S>,
+        verified: Option<Verified>,
+        body: VerifiedBody<B>,
+    ) -> Self {
         // Replaces the proof of an outer layer, whose settings may differ.
         let verified_service = pending.verified_service(verified.as_ref());
         let extensions = &mut pending.head.extensions;
@@ -234,6 +249,12 @@ impl<S> Pending<S> {
     /// Verifies the request, unless the key lookup has to wait.
     fn first_step(&mut self) -> Result<Step, Rejection> {
         let request = match self.config.verifier.parse(&self.head, self.now) {
+            Err(rejection)
+                if rejection.kind() == Kind::MissingAuthentication
+                    && is_signed_form(&self.head, self.config.verifier.services()) =>
+            {
+                return Ok(Step::ReadForm);
+            }
             Err(rejection)
                 if self.config.allows_anonymous
                     && rejection.kind() == Kind::MissingAuthentication =>
@@ -296,7 +317,7 @@ impl<S> Pending<S> {
     }
 
     /// Drops the inner service and prepares the error response.
-    fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
+    pub(super) fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
         #[cfg(feature = "tracing")]
         match rejection.kind() {
             Kind::LookupFailed => tracing::warn!(%rejection, "request rejected"),

@@ -11,6 +11,8 @@ use crate::sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks};
 /// Next step for a request.
 pub(super) enum Step {
     LookUp(LookupFuture),
+    /// The body may be a form that is signed by a policy.
+    ReadForm,
     /// No signature covers the body. Without a `Verified` the request is anonymous.
     PassThrough(Option<Verified>),
     /// The signature is verified; the inner service checks the body as it reads it.

@@ -60,6 +60,26 @@ impl Verified {
         }
     }
 
+    /// The proof of a form, whose policy is signed in place of headers.
+    pub(super) fn for_form(
+        access_key_id: &str,
+        region: &str,
+        service: &str,
+        time: SystemTime,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                access_key_id: access_key_id.to_owned(),
+                region: region.to_owned(),
+                service: service.to_owned(),
+                signed_headers: String::new(),
+                time,
+                payload: PayloadKind::Unsigned,
+                presigned: false,
+            }),
+        }
+    }
+
     /// Returns the access key ID of the caller.
     #[must_use]
     pub fn access_key_id(&self) -> &str {
@@ -86,7 +106,8 @@ impl Verified {
 
     /// Returns the names of the signed headers, in lower case and sorted.
     pub fn signed_headers(&self) -> impl Iterator<Item = &str> {
-        self.inner.signed_headers.split(';')
+        let names = self.inner.signed_headers.split(';');
+        names.filter(|name| !name.is_empty()) // a form has none
     }
 
     /// Returns the coverage of the payload.

@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::{ops::RangeInclusive, time::SystemTime};
 
 use aws_credential_types::Credentials;
 use http::request::Parts;
@@ -7,6 +7,7 @@ use super::{
     ParsedRequest, Rejection, RejectionKind as Kind, Verified, VerifyServices, VerifySettings,
     body_check::{payload_mismatch, presigned_upload},
     parsed_request::DeclaredPayload,
+    post_policy::ParsedForm,
     rejection::ExpectedStrings,
 };
 use crate::error_response::ErrorFormat;
@@ -184,6 +185,15 @@ impl Verifier {
                 decoded,
             },
         ))
+    }
+
+    /// Verifies a form, and returns the range of its file's size.
+    pub(super) fn verify_form(
+        &self,
+        form: &ParsedForm,
+        key: &Credentials,
+    ) -> Result<(Verified, RangeInclusive<u64>), Rejection> {
+        form.verify(key, &self.keys)
     }
 
     /// Verifies the headers of a request; `payload` is the last line of its canonical request. The caller

@@ -266,12 +266,8 @@ const FORMS: &[Row] = &[
 fn forms_of_known_signers_are_recognized() {
     let key = credentials();
     for (service, target, headers, canonical, part, signer) in FORMS {
-        let names: String = headers
-            .iter()
-            .any(|(name, _)| *name == "x-note")
-            .then_some(";x-note")
-            .unwrap_or_default()
-            .to_owned();
+        let has_note = headers.iter().any(|(name, _)| *name == "x-note");
+        let names = if has_note { ";x-note" } else { "" };
         let lines = canonical.replace("HOST", HOST);
         let (before, notes) = match lines.find("x-note") {
             Some(at) => lines.split_at(at),

@@ -3,6 +3,7 @@
 
 mod error;
 mod http_client;
+pub mod iam;
 pub mod jwt;
 mod response_body;
 
@@ -11,3 +12,5 @@ pub use self::{
     http_client::{BoxError, HttpClient},
     response_body::ResponseBody,
 };
+
+pub(crate) use self::jwt::secure_url;

@@ -7,6 +7,7 @@ mod cache;
 mod events;
 mod guard;
 mod identities;
+mod keys;
 mod log;
 mod page;
 mod ready;
@@ -100,6 +101,7 @@ fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/events", get(live_events))
         .route("/log", get(log::show).put(log::change))
+        .route("/keys/revoke", post(keys::revoke))
         .route("/cache/purge", post(cache::purge_selected))
         .route("/cache/clear", post(cache::clear))
         .route("/identities/sign-out", post(identities::sign_out))
@@ -146,6 +148,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     match metrics.encode(
         &config.budget,
         &config.used_identities,
+        config.verification.as_ref(),
         config.used_cache(),
         dropped,
     ) {

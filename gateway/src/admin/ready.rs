@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    build::CallerVerification,
     config::OriginHost,
     gateway::Gateway,
     identity::{Identity, IdentityError},
@@ -33,6 +34,8 @@ pub(super) struct ReadinessReport {
     pub(super) identities: Vec<(Arc<Identity>, Option<String>)>,
     /// `true` for each origin whose name resolves.
     pub(super) names: Vec<(OriginHost, bool)>,
+    /// Reason for which no caller can be verified.
+    no_callers: Option<String>,
 }
 
 impl ReadinessReport {
@@ -44,7 +47,8 @@ impl ReadinessReport {
             format!("origin {origin:?}: the name {host:?} does not resolve")
         });
         let missing = self.missing_identities().filter(|_| self.is_unsigned());
-        missing.map(str::to_owned).chain(errors).collect()
+        let reasons = missing.map(str::to_owned).chain(errors);
+        reasons.chain(self.no_callers.clone()).collect()
     }
 
     /// Returns the identities that are missing while others have credentials.
@@ -89,10 +93,15 @@ impl Readiness {
         {
             return report.clone();
         }
-        let (used_identities, names) = {
+        let (used_identities, names, verification) = {
             let config = &self.gateway.current().config;
-            (config.used_identities.clone(), config.origin_hosts.to_vec())
+            (
+                config.used_identities.clone(),
+                config.origin_hosts.to_vec(),
+                config.verification.clone(),
+            )
         };
+        let issuers = tokio::spawn(check_issuers(verification));
         let mut lookups = JoinSet::new();
         for name in names {
             lookups.spawn(resolve(name));
@@ -108,10 +117,23 @@ impl Readiness {
         let report = Arc::new(ReadinessReport {
             identities,
             names: resolved,
+            no_callers: issuers.await.unwrap_or_default(),
         });
         *latest = Some((Instant::now(), report.clone()));
         report
     }
+}
+
+/// Fetches the keys of issuers that have none. Returns an error if no caller can be verified without them.
+async fn check_issuers(verification: Option<CallerVerification>) -> Option<String> {
+    let callers = verification?;
+    let tokens = callers.tokens.as_ref()?;
+    let fetched = time::timeout(CREDENTIALS_TIMEOUT, tokens.ready()).await;
+    let has_keys = callers.issuers().iter().any(|status| status.keys > 0);
+    if matches!(fetched, Ok(Ok(()))) || has_keys || callers.signatures.is_some() {
+        return None;
+    }
+    Some("no caller can be verified: the keys of no issuer could be fetched".to_owned())
 }
 
 /// Returns the identity with its error. Only the log shows the error's source, which may name accounts.

@@ -30,7 +30,7 @@ async fn explain(body: Result<Bytes, BytesRejection>) -> Response {
         }
         Err(error) => return response::message(error.status(), "the text is incomplete"),
     };
-    let parse = move || Explanation::parse(&String::from_utf8_lossy(&saved));
+    let parse = move || Explanation::parse(&String::from_utf8_lossy(&saved), None);
     match task::spawn_blocking(parse).await {
         Ok(Ok(explanation)) => Json(explanation.to_json()).into_response(),
         Ok(Err(message)) => response::message(StatusCode::BAD_REQUEST, &message),

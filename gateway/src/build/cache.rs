@@ -8,11 +8,12 @@ use ipnet::IpNet;
 use tower_sigv4::origin::ForwardedHeaders;
 use url::form_urlencoded;
 
-use super::{cache_key::RouteKeys, identity::RouteIdentity};
+use super::{cache_key::RouteKeys, identity::RouteIdentity, redis_auth};
 use crate::{
     caller::Caller,
     config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
+    identity::Identities,
 };
 
 /// The cache of a route.
@@ -66,7 +67,10 @@ impl RouteCache {
     }
 }
 
-pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
+pub(super) fn build(
+    section: &CacheSection,
+    identities: &Identities,
+) -> Result<CacheLayer, ConfigError> {
     let mut layer = match section.check()? {
         CacheStore::Memory {
             memory,
@@ -77,6 +81,7 @@ pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
             prefix,
             timeout,
             entry_limit,
+            auth,
         } => {
             let store = match servers {
                 RedisServers::Single(url) => RedisStore::new(url),
@@ -86,12 +91,16 @@ pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
                 }
             };
             // The URLs may contain a password, so no error quotes them.
-            let configured = store
-                .map_err(|_| section.invalid_redis())?
-                .with_prefix(prefix)
-                .with_timeout(timeout)
-                .with_entry_limit(entry_limit);
-            CacheLayer::new(configured)
+            let mut configured = store.map_err(|_| section.invalid_redis())?;
+            if let Some(login) = auth {
+                configured = redis_auth::apply(configured, login, identities)?;
+            }
+            CacheLayer::new(
+                configured
+                    .with_prefix(prefix)
+                    .with_timeout(timeout)
+                    .with_entry_limit(entry_limit),
+            )
         }
     };
     layer = layer.with_request_directives(section.has_request_directives());

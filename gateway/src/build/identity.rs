@@ -1,12 +1,17 @@
 //! Identities of routes.
 
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
-use tower_sigv4::Origin;
+use aws_credential_types::Credentials;
+use tower_sigv4::{
+    Origin,
+    doctor::{Finding, lint_credentials},
+};
 
 use crate::{
     config::{
-        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Spanned, login_of,
+        CallerSource, ConfigError, ConfigFile, OriginSection, Role, RouteSection, Source, Spanned,
+        login_of,
     },
     identity::{Identities, Identity, RoutePicker},
 };
@@ -129,7 +134,7 @@ pub(super) fn check(origin: &OriginSection, identities: &Identities) -> Result<(
     }
 }
 
-fn named<'a>(
+pub(super) fn named<'a>(
     name: &Spanned<String>,
     identities: &'a Identities,
 ) -> Result<&'a Arc<Identity>, ConfigError> {
@@ -142,7 +147,7 @@ fn named<'a>(
     })
 }
 
-/// Lists identities that are valid, but costly.
+/// Lists identities that are valid, but costly, and credentials that an origin is likely to reject.
 pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
     let costly = identities.iter().filter(|it| {
         let role = it.settings().session_role();
@@ -157,5 +162,33 @@ pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
         );
         ConfigError::at(identity.settings().span.clone(), message)
     };
-    costly.map(warning).collect()
+    let own_sources = identities
+        .iter()
+        .filter(|it| it.settings().path.roles.is_empty());
+    let lines = own_sources.flat_map(credential_warnings);
+    costly.map(warning).chain(lines).collect()
+}
+
+/// Checks the credentials that are known before the first request.
+fn credential_warnings(identity: &Arc<Identity>) -> Vec<ConfigError> {
+    let settings = identity.settings();
+    let credentials = match &settings.path.source {
+        Source::Static(credentials) => Some(credentials.clone()),
+        Source::Environment => environment_credentials(),
+        _ => None,
+    };
+    let findings = credentials.map_or_else(Vec::new, |known| lint_credentials(&known));
+    let warning = |finding: &Finding| {
+        let message = format!("warning: identity {:?}: {finding}", identity.name());
+        ConfigError::at(settings.span.clone(), message)
+    };
+    findings.iter().map(warning).collect()
+}
+
+fn environment_credentials() -> Option<Credentials> {
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let id = variable("AWS_ACCESS_KEY_ID")?;
+    let secret = variable("AWS_SECRET_ACCESS_KEY")?;
+    let token = variable("AWS_SESSION_TOKEN");
+    Some(Credentials::new(id, secret, token, None, "environment"))
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use governor::Quota;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{
@@ -15,8 +15,8 @@ use tower_sigv4::{
 use super::{cache::RouteCache, headers, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
-        AddressingStyleName, ConfigError, CorsSection, OriginSection, RouteSection, Spanned,
-        duration, header_name, located, page_origin,
+        AddressingStyleName, ClientAuthorization, ConfigError, CorsSection, OriginSection,
+        RouteSection, Spanned, duration, header_name, located, page_origin,
     },
     header_edits::{RequestEdits, ResponseEdits},
     upstream::UpstreamSettings,
@@ -33,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
+    /// `true` if the origin receives a client's own `authorization`.
+    pub(crate) keeps_authorization: bool,
     /// Present if its responses are cached.
     pub(crate) cache: Option<RouteCache>,
     /// Name in metrics, such as `api.example.com/orders`.
@@ -52,6 +54,7 @@ impl Route {
         origin: &OriginSection,
         identity: &RouteIdentity,
         trusted_proxies: &Arc<[IpNet]>,
+        accepts_tokens: bool,
     ) -> Result<Self, ConfigError> {
         let forwarded = origin::forwarded(origin)?;
         let cache = || {
@@ -65,6 +68,8 @@ impl Route {
         };
         let timeout = section.timeout.as_ref().map(duration).transpose()?;
         let max_attempts = section.max_attempts()?;
+        let cors = section.cors.as_ref();
+        let has_challenge = accepts_tokens && section.is_verified();
         Ok(Self {
             upstream: UpstreamSettings {
                 timeout: timeout.unwrap_or(TIMEOUT),
@@ -73,7 +78,8 @@ impl Route {
             retry: max_attempts.map(|attempts| RetryPolicy::new().with_max_attempts(attempts)),
             max_concurrency: section.max_concurrency()?,
             rate: section.rate()?,
-            cors: section.cors.as_ref().map(cors_layer).transpose()?,
+            keeps_authorization: section.client_authorization()? != ClientAuthorization::Drop,
+            cors: cors.map(|it| cors_layer(it, has_challenge)).transpose()?,
             cache: section.cache.then(cache),
             label: section.label(),
             origin: origin.name.get_ref().clone(),
@@ -129,8 +135,8 @@ pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
     Ok(rule)
 }
 
-/// Allows all methods: those that no route matches get 404.
-fn cors_layer(section: &CorsSection) -> Result<CorsLayer, ConfigError> {
+/// Allows all methods: those that no route matches get 404. With `has_challenge` pages can read why a token is rejected.
+fn cors_layer(section: &CorsSection, has_challenge: bool) -> Result<CorsLayer, ConfigError> {
     section.check()?;
     let origins = if section.wildcard().is_some() {
         AllowOrigin::any()
@@ -150,8 +156,12 @@ fn cors_layer(section: &CorsSection) -> Result<CorsLayer, ConfigError> {
         ])
         .allow_headers(header_names(&section.headers)?)
         .allow_credentials(section.credentials);
-    if !section.expose.is_empty() {
-        layer = layer.expose_headers(ExposeHeaders::list(header_names(&section.expose)?));
+    let mut exposed = header_names(&section.expose)?;
+    if has_challenge && !exposed.contains(&header::WWW_AUTHENTICATE) {
+        exposed.push(header::WWW_AUTHENTICATE);
+    }
+    if !exposed.is_empty() {
+        layer = layer.expose_headers(ExposeHeaders::list(exposed));
     }
     if let Some(age) = &section.max_age {
         layer = layer.max_age(duration(age)?);

@@ -1,16 +1,19 @@
 //! Builds the verification of callers.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
     origin::OriginRules,
-    verify::{BodyCheck, StaticKeys, VerifyServices, VerifySettings},
+    verify::{BodyCheck, VerifyServices, VerifySettings},
 };
-use tower_sigv4_callers::jwt::JwtVerifier;
+use tower_sigv4_callers::jwt::{JwtVerifier, KeyStatus};
 
 use super::scope::signing_settings;
 use crate::{
+    caller_keys::{CallerKeys, KeysEndpoint},
     config::{
         BodyCheckName, BodySettings, ConfigError, ConfigFile, JwtSection, VerifyRules,
         VerifySection, header_name, is_s3_family, located,
@@ -27,6 +30,10 @@ pub(crate) struct CallerVerification {
     pub(crate) signatures: Option<VerifyLayer>,
     /// Present if callers can send tokens.
     pub(crate) tokens: Option<JwtVerifier>,
+    /// `true` if the origin receives the client's `authorization`, by a setting of the route.
+    pub(crate) keeps_authorization: bool,
+    /// Keys of `signatures`.
+    pub(crate) keys: Option<CallerKeys>,
     rules: OriginRules,
     /// For each rule, `true` if callers are verified.
     verified: Vec<bool>,
@@ -34,17 +41,25 @@ pub(crate) struct CallerVerification {
 
 impl CallerVerification {
     pub(super) fn new(
-        signatures: Option<VerifyLayer>,
+        signatures: Option<(VerifyLayer, CallerKeys)>,
         tokens: Option<JwtVerifier>,
         rules: OriginRules,
         verified: Vec<bool>,
     ) -> Self {
+        let (layer, keys) = signatures.unzip();
         Self {
-            signatures,
+            signatures: layer,
+            keeps_authorization: false,
+            keys,
             tokens,
             rules,
             verified,
         }
+    }
+
+    pub(crate) fn with_kept_authorization(mut self, is_kept: bool) -> Self {
+        self.keeps_authorization = is_kept;
+        self
     }
 
     pub(super) fn with_budget(mut self, budget: BodyBudget) -> Self {
@@ -52,12 +67,27 @@ impl CallerVerification {
         self
     }
 
-    /// Keeps the issuers' keys of the last configuration.
-    pub(super) fn continuing(mut self, last: &Self) -> Self {
+    /// Keeps the issuers' keys of the last configuration, and those of an endpoint with the same settings.
+    pub(super) fn continuing(mut self, last: &Self, same_endpoint: bool) -> Self {
+        if let (Some(keys), Some(others)) = (&self.keys, &last.keys)
+            && same_endpoint
+        {
+            keys.continue_endpoint(others);
+        }
         if let Some(others) = &last.tokens {
             self.tokens = self.tokens.map(|it| it.continuing(others));
         }
         self
+    }
+
+    /// Returns the state of the keys of each issuer.
+    pub(crate) fn issuers(&self) -> Vec<KeyStatus> {
+        let tokens = self.tokens.as_ref();
+        tokens.map(JwtVerifier::key_status).unwrap_or_default()
+    }
+
+    pub(crate) fn keys_endpoint(&self) -> Option<Arc<KeysEndpoint>> {
+        self.keys.as_ref()?.endpoint()
     }
 
     /// Returns `true` if the caller must be verified: on every route that does not opt out, without a route, and where
@@ -84,20 +114,21 @@ pub(super) fn tokens(section: &VerifySection) -> Result<Option<JwtVerifier>, Con
         .iter()
         .map(JwtSection::settings)
         .collect::<Result<_, _>>()?;
-    let Some(first) = section.jwt.first() else {
+    let Some(last) = section.jwt.last() else {
         return Ok(None);
     };
+    section.check_issuers()?;
     let client = issuer_client::client().map_err(|error| ConfigError::new(error.to_string()))?;
     JwtVerifier::new(client, settings)
         .map(Some)
-        .map_err(|error| first.issuer.error(error.to_string()))
+        .map_err(|error| last.issuer.error(error.to_string()))
 }
 
-/// Builds the layer, for bodies in memory of up to `body_limit` bytes.
+/// Builds the layer, for bodies in memory of up to `body_limit` bytes, with the keys that it looks up.
 pub(super) fn layer(
     section: &VerifySection,
     body_limit: u64,
-) -> Result<Option<VerifyLayer>, ConfigError> {
+) -> Result<Option<(VerifyLayer, CallerKeys)>, ConfigError> {
     let Some(service) = &section.service else {
         return Ok(None);
     };
@@ -106,14 +137,21 @@ pub(super) fn layer(
         services.push(service_settings(&rules, body_limit)?.with_explain(section.explain));
     }
     let error = |error: tower_sigv4::Error| service.error(chain(&error));
-    let keys = StaticKeys::new(section.keys()?).map_err(error)?;
+    let keys = CallerKeys::new(section.keys()?, keys_endpoint(section)?).map_err(error)?;
     let settings = VerifyServices::new(services).map_err(error)?;
-    let layer = VerifyLayer::new(keys, settings);
-    Ok(Some(
-        layer
-            .with_unhashed_limit(body_limit)
-            .with_setting_names(setting_name),
-    ))
+    let layer = VerifyLayer::new(keys.clone(), settings)
+        .with_unhashed_limit(body_limit)
+        .with_setting_names(setting_name);
+    Ok(Some((layer, keys)))
+}
+
+fn keys_endpoint(section: &VerifySection) -> Result<Option<KeysEndpoint>, ConfigError> {
+    let Some(table) = &section.keys_endpoint else {
+        return Ok(None);
+    };
+    let endpoint = KeysEndpoint::new(&table.settings()?);
+    let created = endpoint.map_err(|error| table.url.error(chain(&*error)))?;
+    Ok(Some(created))
 }
 
 /// Returns the requirements for requests that are signed for one service.

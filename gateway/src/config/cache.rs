@@ -24,6 +24,7 @@ pub(crate) struct CacheSection {
     redis: Option<Spanned<Servers>>,
     redis_mode: Option<Spanned<RedisMode>>,
     redis_service: Option<Spanned<Secret>>,
+    redis_auth: Option<Spanned<RedisAuthSection>>,
     prefix: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
     wait_timeout: Option<Spanned<String>>,
@@ -60,6 +61,36 @@ enum RedisMode {
     Sentinel,
 }
 
+/// A user of Amazon ElastiCache or Amazon MemoryDB, whose password is a token.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RedisAuthSection {
+    /// Name of the identity that signs the token.
+    pub(crate) iam: Spanned<String>,
+    pub(crate) user: Spanned<String>,
+    /// Name of the replication group, the serverless cache or the cluster.
+    pub(crate) cache: Spanned<String>,
+    pub(crate) region: Spanned<String>,
+    #[serde(default)]
+    pub(crate) service: RedisAuthService,
+    #[serde(default)]
+    serverless: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize, JsonSchema, Debug, Default, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RedisAuthService {
+    #[default]
+    ElastiCache,
+    MemoryDb,
+}
+
+impl RedisAuthSection {
+    pub(crate) fn is_serverless(&self) -> bool {
+        self.serverless.as_ref().is_some_and(Spanned::get)
+    }
+}
+
 /// Store of cached responses, with its limits in bytes.
 pub(crate) enum CacheStore<'a> {
     Memory {
@@ -71,6 +102,7 @@ pub(crate) enum CacheStore<'a> {
         prefix: &'a str,
         timeout: Duration,
         entry_limit: u64,
+        auth: Option<&'a Spanned<RedisAuthSection>>,
     },
 }
 
@@ -166,6 +198,7 @@ impl CacheSection {
                 "redis_service",
                 self.redis_service.as_ref().map(Spanned::span),
             ),
+            ("redis_auth", self.redis_auth.as_ref().map(Spanned::span)),
             ("prefix", self.prefix.as_ref().map(Spanned::span)),
             ("timeout", self.timeout.as_ref().map(Spanned::span)),
         ];
@@ -203,7 +236,29 @@ impl CacheSection {
                 .map_or(Self::PREFIX, |prefix| prefix.get_ref()),
             timeout: optional_duration(&self.timeout)?.unwrap_or(Self::TIMEOUT),
             entry_limit: self.entry_limit(Self::ENTRY_LIMIT).as_u64(),
+            auth: self.redis_auth()?,
         })
+    }
+
+    fn redis_auth(&self) -> Result<Option<&Spanned<RedisAuthSection>>, ConfigError> {
+        let Some(auth) = &self.redis_auth else {
+            return Ok(None);
+        };
+        if self.mode() == RedisMode::Sentinel {
+            return Err(auth.error(
+                "redis_auth does not work with Sentinel, which ElastiCache and MemoryDB do not have; set redis_mode \
+                 to \"single\" or \"cluster\"",
+            ));
+        }
+        let section = auth.get_ref();
+        if let Some(serverless) = &section.serverless
+            && section.service == RedisAuthService::MemoryDb
+        {
+            return Err(serverless.error(
+                "serverless is for service = \"elasticache\"; MemoryDB has no serverless caches, so remove it",
+            ));
+        }
+        Ok(Some(auth))
     }
 
     fn servers<'a>(

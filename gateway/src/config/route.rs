@@ -21,6 +21,8 @@ use super::{
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteSection {
+    /// Name in `allow` of `[[caller]]`, and in metrics and logs.
+    pub(crate) name: Option<Spanned<String>>,
     pub(crate) path: Spanned<String>,
     pub(crate) host: Option<Spanned<String>>,
     /// Place of the bucket in requests to the origin, for a host with `{bucket}`.
@@ -54,6 +56,9 @@ pub(crate) struct RouteSection {
     #[serde(default)]
     pub(crate) response_headers: ResponseHeadersSection,
 }
+
+/// Maximum length of a route's name, in bytes.
+const MAX_NAME_LEN: usize = 64;
 
 /// Place of a bucket's name in requests.
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
@@ -116,14 +121,33 @@ impl RouteSection {
         self.rate.as_ref().map(quota).transpose()
     }
 
+    /// Rejects an invalid name.
+    pub(super) fn check_name(&self) -> Result<(), ConfigError> {
+        let Some(name) = &self.name else {
+            return Ok(());
+        };
+        let is_allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let text = name.get_ref();
+        if (1..=MAX_NAME_LEN).contains(&text.len()) && text.bytes().all(is_allowed) {
+            return Ok(());
+        }
+        Err(name.error(format!(
+            "{text:?} is not a valid name; use 1 to {MAX_NAME_LEN} letters, digits, \"-\", \"_\" and \".\""
+        )))
+    }
+
     /// Returns the handling of a client's `authorization` that is no signature of AWS.
     pub(crate) fn client_authorization(&self) -> Result<ClientAuthorization, ConfigError> {
         let setting = self.authorization.as_ref();
         setting.map_or(Ok(ClientAuthorization::Drop), client_authorization)
     }
 
-    /// Name in metrics, such as `api.example.com/orders`.
+    /// Name in metrics and logs: the route's own, or host and path such as `api.example.com/orders`.
     pub(crate) fn label(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.get_ref().clone();
+        }
         let host = self.host.as_ref().map_or("", |host| host.get_ref());
         format!("{host}{}", self.path.get_ref())
     }
@@ -132,6 +156,8 @@ impl RouteSection {
     /// named, so that none is forgotten.
     pub(crate) fn description(&self, origin: &OriginSection) -> String {
         let Self {
+            // It matches no request.
+            name: _,
             path,
             host,
             addressing_style,
@@ -190,7 +216,7 @@ fn values(list: &Option<Vec<Spanned<String>>>) -> Option<Vec<&String>> {
     Some(list.as_ref()?.iter().map(Spanned::get_ref).collect())
 }
 
-fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
+pub(super) fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
     let name = method.get_ref();
     let is_upper_case = !name.bytes().any(|byte| byte.is_ascii_lowercase());
     Method::from_bytes(name.as_bytes())
@@ -204,7 +230,7 @@ fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
 }
 
 /// Parses a rate such as `100/s` or `5/min`. Bursts may be as large as the count.
-fn quota(rate: &Spanned<String>) -> Result<Quota, ConfigError> {
+pub(super) fn quota(rate: &Spanned<String>) -> Result<Quota, ConfigError> {
     let parse = || {
         let (number, unit) = rate.get_ref().split_once('/')?;
         let count: NonZeroU32 = number.trim().parse().ok()?;

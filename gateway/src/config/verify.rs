@@ -12,6 +12,7 @@ use super::{
     list::OneOrMany,
     value::{Secret, Spanned},
     verify_jwt::JwtSection,
+    verify_keys_endpoint::KeysEndpointSection,
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct VerifySection {
     region: Option<OneOrMany>,
     /// Name of an environment variable that contains the path of a file with more keys.
     keys_file_env: Option<Spanned<String>>,
+    /// Path of a file with more keys.
+    keys_file: Option<Spanned<String>>,
     unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     presigned_uploads: Option<bool>,
@@ -37,6 +40,8 @@ pub(crate) struct VerifySection {
     pub(crate) explain: bool,
     #[serde(default)]
     key: Vec<Key>,
+    /// HTTP service with further keys.
+    pub(crate) keys_endpoint: Option<KeysEndpointSection>,
     /// Issuers of tokens.
     #[serde(default)]
     pub(crate) jwt: Vec<JwtSection>,
@@ -69,13 +74,33 @@ impl VerifySection {
         }
         let message = "service is missing; name the service that callers sign for, such as \"execute-api\", or remove \
                        the keys and add a [[verify.jwt]]";
-        let key = self.key.first().map(|it| it.access_key_id.error(message));
-        let file = || self.keys_file_env.as_ref().map(|it| it.error(message));
-        match key.or_else(file) {
-            Some(error) => Err(error),
+        let endpoint = self.keys_endpoint.as_ref().map(|it| &it.url);
+        let mut keys = self.key.iter().map(|it| &it.access_key_id);
+        let first = keys
+            .next()
+            .or(self.keys_file_env.as_ref())
+            .or(self.keys_file.as_ref())
+            .or(endpoint);
+        match first {
+            Some(key) => Err(key.error(message)),
             None if self.jwt.is_empty() => Err(ConfigError::new(format!("[verify]: {message}"))),
             None => Ok(()),
         }
+    }
+
+    /// Rejects two tables for one issuer.
+    pub(crate) fn check_issuers(&self) -> Result<(), ConfigError> {
+        for (position, table) in self.jwt.iter().enumerate() {
+            let issuer = &table.issuer;
+            let mut earlier = self.jwt[..position].iter();
+            if earlier.any(|other| other.issuer.get_ref() == issuer.get_ref()) {
+                return Err(issuer.error(format!(
+                    "the issuer {:?} is configured twice; join the tables",
+                    issuer.get_ref()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the rules of each service.
@@ -133,36 +158,50 @@ impl VerifySection {
 
     /// Returns the path of the file with more keys.
     pub(crate) fn keys_file(&self) -> Option<String> {
+        if let Some(path) = &self.keys_file {
+            return Some(path.get_ref().clone());
+        }
         env::var(self.keys_file_env.as_ref()?.get_ref()).ok()
     }
 
     /// Returns the callers' keys of the section and of the file.
     pub(crate) fn keys(&self) -> Result<Vec<Credentials>, ConfigError> {
         let mut keys = checked_keys(&self.key)?;
-        if let Some(variable) = &self.keys_file_env {
-            let of_file = keys_of_file(variable.get_ref());
-            keys.extend(of_file.map_err(|message| variable.error(message))?);
+        let named = match (&self.keys_file, &self.keys_file_env) {
+            (Some(_), Some(variable)) => {
+                return Err(variable.error("there is a keys_file already; remove one"));
+            }
+            (Some(path), None) => Some((path, Ok(path.get_ref().clone()))),
+            (None, Some(variable)) => Some((variable, path_in(variable.get_ref()))),
+            (None, None) => None,
+        };
+        if let Some((setting, path)) = named {
+            let of_file = path.and_then(|name| keys_of_file(&name));
+            keys.extend(of_file.map_err(|message| setting.error(message))?);
         }
         if keys.is_empty()
+            && self.keys_endpoint.is_none()
             && let Some(service) = &self.service
         {
             return Err(service.error(
-                "there are no callers' keys; add a [[verify.key]], or set keys_file_env to the \
-                 name of an environment variable that contains the path of a file of keys",
+                "there are no callers' keys; add a [[verify.key]], set keys_file to the path of a file of keys, or \
+                 add [verify.keys_endpoint]",
             ));
         }
         Ok(keys)
     }
 }
 
-fn keys_of_file(variable: &str) -> Result<Vec<Credentials>, String> {
-    let path = env::var(variable)
-        .map_err(|error| format!("environment variable {variable:?}: {error}"))?;
-    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+fn path_in(variable: &str) -> Result<String, String> {
+    env::var(variable).map_err(|error| format!("environment variable {variable:?}: {error}"))
+}
+
+fn keys_of_file(path: &str) -> Result<Vec<Credentials>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     toml::from_str::<KeysFile>(&text)
         .map_err(|error| ConfigError::from_toml(&error))
         .and_then(|file| checked_keys(&file.key))
-        .map_err(|error| error.with_line(&text).in_file(&path).to_string())
+        .map_err(|error| error.with_line(&text).in_file(path).to_string())
 }
 
 fn checked_keys(keys: &[Key]) -> Result<Vec<Credentials>, ConfigError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderName, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +13,20 @@ use super::{
     list::OneOrMany,
     value::{Spanned, duration, header_name},
 };
+
+const RESERVED_HEADERS: [HeaderName; 11] = [
+    header::CONNECTION,
+    header::COOKIE,
+    header::DATE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::ORIGIN,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 /// An issuer of tokens, such as an Amazon Cognito user pool.
 #[derive(Deserialize, JsonSchema)]
@@ -63,10 +78,20 @@ impl JwtSection {
             (None, None) => settings,
         };
         if let Some(names) = &self.algorithms {
+            if names.is_empty() {
+                return Err(
+                    issuer.error("algorithms is empty, so every token is rejected; remove it")
+                );
+            }
             let parsed: Result<Vec<_>, _> = names.iter().map(algorithm).collect();
             settings = settings.with_algorithms(parsed?);
         }
         if let Some(types) = &self.token_types {
+            if types.is_empty() {
+                return Err(
+                    issuer.error("token_types is empty, so every token is rejected; remove it")
+                );
+            }
             settings = settings.with_token_types(types.iter().map(String::as_str));
         }
         for (name, value) in &self.required_claims {
@@ -78,7 +103,7 @@ impl JwtSection {
                 .map_err(at(skew))?;
         }
         if let Some(name) = &self.header {
-            settings = settings.with_header(header_name(name)?);
+            settings = settings.with_header(token_header(name)?);
         }
         Ok(settings)
     }
@@ -90,6 +115,22 @@ fn is_empty(list: &Option<OneOrMany>) -> bool {
 
 fn algorithm(name: &Spanned<String>) -> Result<Algorithm, ConfigError> {
     name.get_ref().parse().map_err(at(name))
+}
+
+/// Rejects headers that have another meaning, since the gateway removes the header of a token.
+fn token_header(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
+    let parsed = header_name(name)?;
+    let text = parsed.as_str();
+    let is_taken = RESERVED_HEADERS.contains(&parsed)
+        || ["x-amz-", "content-", "access-control-", "sec-"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+    if is_taken {
+        return Err(name.error(format!(
+            "{text} has another meaning; use authorization, or a header such as \"x-id-token\""
+        )));
+    }
+    Ok(parsed)
 }
 
 fn at<E: std::fmt::Display>(value: &Spanned<String>) -> impl Fn(E) -> ConfigError {

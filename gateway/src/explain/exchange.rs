@@ -1,4 +1,4 @@
-//! Parses saved exchanges: output of curl, raw HTTP, or a curl command.
+//! Parses saved exchanges: output of curl, raw HTTP, or a curl command; and holds those of other formats.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use tower_sigv4::sigv4::{Payload, PayloadHash};
 use super::curl;
 
 /// More than servers send or accept.
-const MAX_HEADERS: usize = 256;
+pub(super) const MAX_HEADERS: usize = 256;
 
 /// The last exchange in a saved text.
 #[derive(Default)]
@@ -20,6 +20,13 @@ pub(super) struct Exchange {
     pub(super) response: Option<(StatusCode, HeaderMap)>,
     /// Body of the response.
     pub(super) body: String,
+    /// Strings that the client itself logged, in place of its request.
+    pub(super) logged: Option<LoggedStrings>,
+}
+
+pub(super) struct LoggedStrings {
+    pub(super) canonical_request: String,
+    pub(super) string_to_sign: String,
 }
 
 impl Exchange {
@@ -59,11 +66,12 @@ impl Exchange {
             request,
             response,
             body: rest.to_owned(),
+            logged: None,
         })
     }
 
     /// Parses a raw request with an optional body and an optional response.
-    fn parse_raw(saved: &str) -> Result<Self, String> {
+    pub(super) fn parse_raw(saved: &str) -> Result<Self, String> {
         let (text, after_blank) = split_head(saved);
         let (lines, rest) = match text.find("\nHTTP/") {
             Some(at) => (&text[..at], &saved[at + 1..]),
@@ -132,6 +140,7 @@ impl Exchange {
             request,
             response,
             body,
+            logged: None,
         })
     }
 }
@@ -195,7 +204,7 @@ fn payload_of_unknown_body(head: &Parts) -> Option<Payload> {
     is_empty.then_some(Payload::Hash(PayloadHash::EMPTY))
 }
 
-fn response_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
+pub(super) fn response_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
     let http1 = with_http1_version(head);
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);

@@ -26,6 +26,8 @@ pub(crate) struct AccessRecord {
 
 /// Result of a request, for the metrics and the access log.
 pub(crate) struct RequestSummary {
+    /// Mechanism of a rejected caller.
+    pub(crate) mechanism: Option<&'static str>,
     pub(crate) code: u16,
     pub(crate) cache: Option<&'static str>,
     /// Reason for which the gateway rejected the caller.
@@ -91,7 +93,8 @@ impl AccessRecord {
                 trace_id = ids.trace_id(),
                 access_key_id = self.caller.get().and_then(Caller::access_key_id),
                 caller = self.caller.get().map(|it| truncated(it.id())),
-                mechanism = self.caller.get().map(Caller::mechanism),
+                tenant = self.caller.get().and_then(Caller::tenant).map(truncated),
+                mechanism = self.caller.get().map(Caller::mechanism).or(summary.mechanism),
                 cache = summary.cache,
                 rejection = summary.rejection.as_deref(),
                 origin_rejection = summary.origin_rejection,

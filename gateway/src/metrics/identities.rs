@@ -73,7 +73,7 @@ mod tests {
         let budget = BodyBudget::new(1024);
         let encode = || {
             metrics
-                .encode(&budget, &active.used_identities, None, 0)
+                .encode(&budget, &active.used_identities, None, None, 0)
                 .expect("valid metrics")
         };
         let remaining = "sigv4_gateway_credentials_remaining_seconds{identity=\"orders\"} ";

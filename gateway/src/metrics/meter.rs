@@ -12,7 +12,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
 
 use super::{cache_status, last_response::LastResponse, rejections::RecentRejections};
-use crate::{BoxError, log::RequestSummary};
+use crate::{BoxError, authentication::CallerRejection, log::RequestSummary};
 
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
@@ -59,8 +59,10 @@ impl Meter {
         self.duration.observe(duration.as_secs_f64());
         let [route, origin] = &self.labels;
         if let Some(kind) = &summary.rejection {
+            // A caller may be verified, and not be allowed to send the request.
+            let mechanism = summary.mechanism.unwrap_or("none");
             self.rejections
-                .with_label_values(&[route, origin, kind])
+                .with_label_values(&[&**route, origin, mechanism, kind])
                 .inc();
         }
         let index = METHODS
@@ -96,6 +98,11 @@ impl Meter {
     pub(crate) fn record_rejection(&self, kind: &str, rejection: &Rejection) {
         self.recent_rejections
             .add_caller(&self.labels, kind, rejection);
+    }
+
+    pub(crate) fn record_caller_rejection(&self, rejection: &CallerRejection) {
+        self.recent_rejections
+            .add_credential(&self.labels, rejection);
     }
 
     pub(crate) fn record_origin_response<B>(

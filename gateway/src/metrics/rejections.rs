@@ -17,7 +17,7 @@ use tower_sigv4::{
     verify::{Rejection, RejectionKind},
 };
 
-use crate::setting_names::setting_name;
+use crate::{authentication::CallerRejection, setting_names::setting_name};
 
 const MAX_ENTRIES: usize = 20;
 /// Rejections beyond this rate are only counted, which keeps a flood cheap.
@@ -46,6 +46,18 @@ impl RecentRejections {
                 string_to_sign: to_sign.as_deref().map(shorten),
                 ..Entry::new(labels, kind, &message, remedy(rejection.kind()))
             }
+        });
+    }
+
+    /// Adds a caller whose token or other credential the gateway rejected.
+    pub(crate) fn add_credential(&self, labels: &[String; 2], rejection: &CallerRejection) {
+        self.callers.add(|| {
+            Entry::new(
+                labels,
+                &rejection.kind,
+                &rejection.message,
+                rejection.remedy,
+            )
         });
     }
 
@@ -232,6 +244,9 @@ fn remedy(kind: RejectionKind) -> &'static str {
         Kind::PayloadMismatch => Cause::BodyChanged,
         Kind::UnknownKey => {
             return "use a key listed in [verify], or add the caller's key as a [[verify.key]]";
+        }
+        Kind::LookupFailed => {
+            return "check that the gateway reaches the url of [verify.keys_endpoint]; the log has the error";
         }
         Kind::ExpiredKey => Cause::TokenExpired,
         Kind::SessionToken => Cause::WrongToken,

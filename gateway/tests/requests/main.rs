@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authentication;
 mod aws_credentials;
 mod end_to_end;
 mod error_formats;

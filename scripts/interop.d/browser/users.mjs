@@ -14,10 +14,6 @@ import { bundle, launch } from "./chromium.mjs";
 const [python, program] = process.argv.slice(2);
 const PAGE = "www.example.localhost";
 const GATEWAY = "api.example.localhost";
-const SERVER_ID = "api.example.com";
-const BINDING = "x-sigv4-server-id";
-const STS = "sts.us-east-1.amazonaws.com";
-const CALLER_URL = "x-sigv4-caller-url";
 let passed = 0;
 const check = (got, wanted, name) => (assert.deepEqual(got, wanted, `${name}: ${JSON.stringify(got)}`), passed++);
 
@@ -40,11 +36,11 @@ const route = (path, page, more) => `
   ${more}
   [route.cors]
   origins = ["${page}"]
-  headers = ["authorization", "${CALLER_URL}"]
+  headers = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"]
   expose = ["www-authenticate", "x-amzn-errortype", "x-request-id"]
 `;
 
-const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey }, page) => `
+const config = ({ cognito, issuer, client, identityPool, api, keys, gatewayKey }, page) => `
   [server]
   listen = "127.0.0.1:0"
   [log]
@@ -60,9 +56,10 @@ const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey },
   access_key_id = "${gatewayKey[0]}"
   secret_access_key = "${gatewayKey[1]}"
   [verify]
-  [verify.iam]
-  server_id = "${SERVER_ID}"
-  sts_endpoint = "${sts}"
+  service = "execute-api"
+  region = "us-east-1"
+  [verify.keys_endpoint]
+  url = "${keys}"
   [[verify.jwt]]
   issuer = "${issuer}"
   audience = "${client}"
@@ -73,7 +70,7 @@ const config = ({ cognito, issuer, client, identityPool, api, sts, gatewayKey },
   service = "execute-api"
   region = "us-east-1"
   ${route("/orders", page, 'identity = "users"')}
-  ${route("/by-iam", page, 'identity = "gateway"')}
+  ${route("/signed", page, 'identity = "gateway"')}
 `;
 
 /** Waits until the log has a line with the text. */
@@ -139,35 +136,41 @@ try {
     }
     check(counted.preflights > before, true, "a preflight asks for the header authorization");
 
-    // By the user's own signature, which STS verifies once.
-    const presigned = async ([servers, token, host, headers]) =>
-      window.presigned(await window.keys(servers, token), host, headers);
-    const callerUrl = await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: SERVER_ID }]);
+    // By the user's own signature, with keys that the page has got from the identity pool.
+    const keys = await tab.evaluate(([servers, token]) => window.keys(servers, token), [servers, tokens[user]]);
+    const sign = ([url, keys]) => window.sign(url, keys);
+    const signed = await tab.evaluate(sign, [`${url}/signed`, keys]);
     for (let count = 0; count < 2; count++) {
-      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: callerUrl }]);
-      check(response.status, 200, `${user}, by STS: ${response.text ?? response.error}`);
+      const response = await tab.evaluate(call, [`${url}/signed`, signed]);
+      check(response.status, 200, `${user}, signed: ${response.text ?? response.error}`);
       check(JSON.parse(response.text).access_key_id, servers.gatewayKey[0], "the gateway signs with its own key");
     }
-    const arn = `assumed-role/web-users/${user}`;
-    check(await logged(gateway.log, arn), true, `the gateway knows ${arn}`);
-    for (const [name, changed] of Object.entries({
-      "for another server": await tab.evaluate(presigned, [servers, tokens[user], STS, { [BINDING]: "another" }]),
-      "for no server": await tab.evaluate(presigned, [servers, tokens[user], STS, {}]),
-      "for another host": callerUrl.replace(STS, "sts.example.com"),
-      "of another action": callerUrl.replace("GetCallerIdentity", "GetSessionToken"),
-    })) {
-      const before = await counts();
-      const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: changed }]);
-      check([400, 401, 403].includes(response.status), true, `${name}: ${JSON.stringify(response)}`);
-      check(await counts(), before, `${name}: nothing is sent`);
+    check(await logged(gateway.log, keys.accessKeyId), true, "the gateway's log has the user's key");
+    const changes = {
+      "another path": await tab.evaluate(sign, [`${url}/signed/other`, keys]),
+      "another secret": await tab.evaluate(sign, [`${url}/signed`, { ...keys, secretAccessKey: "secret" }]),
+      "another token": await tab.evaluate(sign, [`${url}/signed`, { ...keys, sessionToken: "token" }]),
+      "an unknown key": await tab.evaluate(sign, [`${url}/signed`, { ...keys, accessKeyId: "ASIAUNKNOWN" }]),
+      "the gateway's key": await tab.evaluate(sign, [
+        `${url}/signed`,
+        { accessKeyId: servers.gatewayKey[0], secretAccessKey: servers.gatewayKey[1] },
+      ]),
+    };
+    const reached = (await counts()).origin;
+    for (const [name, headers] of Object.entries(changes)) {
+      const response = await tab.evaluate(call, [`${url}/signed`, headers]);
+      check(response.status, 403, `${name}: ${JSON.stringify(response)}`);
+      check(typeof JSON.parse(response.text).message, "string", `${name}: the page reads the reason`);
     }
-    const forged = callerUrl.replace(/Signature=./, (found) => (found.endsWith("0") ? "Signature=1" : "Signature=0"));
-    const response = await tab.evaluate(call, [`${url}/by-iam`, { [CALLER_URL]: forged }]);
-    check([401, 403].includes(response.status), true, `forged: ${JSON.stringify(response)}`);
+    check((await counts()).origin, reached, "rejected requests do not reach the origin");
+    // The signed route accepts tokens too, and the route of users no signature.
+    const withoutToken = await tab.evaluate(sign, [`${url}/orders`, keys]);
+    const response = await tab.evaluate(call, [`${url}/orders`, withoutToken]);
+    check(response.status, 403, `a signature in place of a token: ${JSON.stringify(response)}`);
+
   }
   check(ids.alice === ids.bob, false, "each user has its own keys");
   const afterUsers = await counts();
-  check(afterUsers.GetCallerIdentity, 4, "STS is asked once for each URL");
 
   const { page: tab } = await open(page);
   const made = async (body) => {

@@ -3,8 +3,6 @@ import { Sha256 } from "@aws-crypto/sha256-browser";
 import { HttpRequest } from "@smithy/protocol-http";
 import { SignatureV4 } from "@smithy/signature-v4";
 
-const REGION = "us-east-1";
-
 async function cognito(url, target, body) {
   const headers = { "content-type": "application/x-amz-json-1.1", "x-amz-target": target };
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
@@ -31,14 +29,13 @@ window.keys = async ({ cognito: url, issuer, identityPool }, token) => {
   return { accessKeyId, secretAccessKey, sessionToken };
 };
 
-/** Returns the URL of GetCallerIdentity, presigned for the gateway that `headers` name. */
-window.presigned = async (key, host, headers) => {
-  const query = { Action: "GetCallerIdentity", Version: "2011-06-15" };
-  const request = new HttpRequest({ method: "GET", path: "/", query, headers: { ...headers, host } });
-  const signer = new SignatureV4({ service: "sts", region: REGION, credentials: key, sha256: Sha256 });
-  const options = { expiresIn: 60, unhoistableHeaders: new Set(Object.keys(headers)) };
-  const signed = await signer.presign(request, options);
-  return `https://${host}/?${new URLSearchParams(signed.query).toString().replaceAll("+", "%20")}`;
+/** Returns the headers of a signed GET. */
+window.sign = async (url, credentials) => {
+  const { host, pathname: path } = new URL(url);
+  const signer = new SignatureV4({ service: "execute-api", region: "us-east-1", credentials, sha256: Sha256 });
+  const { headers } = await signer.sign(new HttpRequest({ method: "GET", path, headers: { host } }));
+  delete headers.host; // sent by the browser
+  return headers;
 };
 
 /** Calls the gateway, and returns what the page can read of the response. */

@@ -34,6 +34,7 @@ fn each_kind_has_its_status_and_code_in_the_query_protocol() {
         (Kind::MultipleAuthentications, INCOMPLETE, None),
         (Kind::UnsupportedAlgorithm, INCOMPLETE, None),
         (Kind::Malformed, INCOMPLETE, None),
+        (Kind::MalformedForm, INCOMPLETE, None),
         (Kind::Date, INCOMPLETE, None),
         (Kind::Scope, MISMATCH, None),
         (Kind::Expired, MISMATCH, EXPIRED),
@@ -44,6 +45,7 @@ fn each_kind_has_its_status_and_code_in_the_query_protocol() {
         (Kind::PayloadHash, MISMATCH, None),
         (Kind::PayloadKind, MISMATCH, None),
         (Kind::PayloadMismatch, MISMATCH, FAILURE),
+        (Kind::PolicyCondition, MISMATCH, None),
         (Kind::UnknownKey, UNKNOWN, FAILURE),
         (Kind::LookupFailed, (503, "ServiceUnavailable"), None),
         (Kind::ExpiredKey, (403, "ExpiredToken"), EXPIRED),
@@ -122,6 +124,13 @@ fn each_kind_has_its_status_and_code() {
     const QUERY: (u16, &str) = (400, "AuthorizationQueryParametersError");
     const DENIED: (u16, &str) = (403, "AccessDenied");
     for (kind, json, xml, presigned) in [
+        (
+            Kind::MalformedForm,
+            (403, INCOMPLETE),
+            (400, "MalformedPOSTRequest"),
+            None,
+        ),
+        (Kind::PolicyCondition, (403, INVALID), DENIED, None),
         (
             Kind::MissingAuthentication,
             (403, "MissingAuthenticationTokenException"),

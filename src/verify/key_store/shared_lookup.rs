@@ -46,7 +46,7 @@ impl CacheSettings {
             None => self.ttl,
             // It rejects requests as expired, as an unknown key does.
             Some(Duration::ZERO) => self.negative_ttl,
-            Some(left) => self.ttl.min(left),
+            Some(remaining) => self.ttl.min(remaining),
         }
     }
 }

@@ -21,11 +21,14 @@ use crate::common::{self, now};
 /// Status of a response to a request for a bucket of another region.
 pub(super) const STATUSES: [u16; 3] = [301, 307, 400];
 
+/// Status, and the regions of header and body.
+type Redirect = (u16, Option<String>, Option<String>);
+
 #[derive(Clone, Default)]
 pub(super) struct S3 {
     regions: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Status, and the regions of header and body, in place of the true ones.
-    redirect: Arc<Mutex<(u16, Option<String>, Option<String>)>>,
+    /// In place of the true status and regions.
+    redirect: Arc<Mutex<Redirect>>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 

@@ -38,7 +38,7 @@ impl fmt::Debug for KeySource {
 }
 
 /// Parses a URL whose response can be trusted: over TLS, or from this machine.
-pub(super) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
+pub(crate) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
     let parsed = url.parse::<Uri>().map_err(|_| not_a_url(url, name))?;
     let authority = parsed.authority().ok_or_else(|| not_a_url(url, name))?;
     if authority.as_str().contains('@') {

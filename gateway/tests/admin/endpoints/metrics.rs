@@ -72,7 +72,9 @@ async fn metrics_labels_come_from_the_configuration() {
         format!("hashed_bytes_total{{{orders}}} 5"),
         "body_budget_used_bytes 0".to_owned(),
         "body_budget_size_bytes 268435456".to_owned(),
-        format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
+        format!(
+            "verify_rejections_total{{kind=\"missing-authentication\",mechanism=\"sigv4\",{orders}}} 1"
+        ),
         format!("origin_rejections_total{{cause=\"route-missing\",{rejecting_origin}}} 2"),
     ] {
         assert!(

@@ -1,6 +1,7 @@
 //! Errors and warnings of configurations.
 
 mod cache;
+mod callers;
 mod headers;
 mod mistakes;
 mod routing;

@@ -31,8 +31,8 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
         (
             "[verify]\nservice = \"execute-api\"\n",
             "[verify]\n",
-            18,
-            "missing field `service`",
+            23,
+            "service is missing",
         ),
         ("us-east-1\"\nunsigned", "\"\nunsigned", 20, "region \"\""),
         (
@@ -120,6 +120,18 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
             "keys_file_env = \"NO_SUCH_VARIABLE\"\n",
             23,
             "\"NO_SUCH_VARIABLE\": environment variable not found",
+        ),
+        (
+            &format!("[[verify.key]]\n{KEY}"),
+            "keys_file = \"/no/such/file\"\n",
+            23,
+            "cannot read /no/such/file",
+        ),
+        (
+            &format!("[[verify.key]]\n{KEY}"),
+            "keys_file_env = \"CALLERS\"\nkeys_file = \"keys.toml\"\n",
+            23,
+            "there is a keys_file already; remove one",
         ),
         (
             "\"always\"",

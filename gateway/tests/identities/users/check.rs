@@ -166,7 +166,7 @@ fn configurations_of_the_recipe_are_valid() {
         let (block, _) = part.split_once("```").expect("an end");
         blocks.push(block);
     }
-    assert_eq!(blocks.len(), 2, "one for each way");
+    assert_eq!(blocks.len(), 3, "one for each way");
     for block in blocks {
         assert_eq!(sigv4_gateway::check(block), Ok(()), "{block}");
     }

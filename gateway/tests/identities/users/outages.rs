@@ -19,6 +19,7 @@ async fn rejected_user_gets_403_without_more_calls() {
     let gateway = servers.gateway("");
     servers.pool.set(PoolState::Denied("alice".to_owned()));
     let token = servers.issuer.token("alice");
+    let started = Instant::now();
     for _ in 0..20 {
         let response = get_as(&gateway, &token, "/orders").await;
         assert_eq!(response.status, 403, "{}", response.body);
@@ -26,12 +27,19 @@ async fn rejected_user_gets_403_without_more_calls() {
         assert!(response.body.contains(cause), "{}", response.body);
         assert!(!response.body.contains(&token), "{}", response.body);
     }
-    assert_eq!(servers.pool.count("GetId"), 1);
+    let calls = servers.pool.count("GetId");
+    assert!(
+        calls as u64 <= 1 + started.elapsed().as_secs() / 5,
+        "{calls}"
+    );
     let bob = servers.issuer.token("bob");
     assert_eq!(get_as(&gateway, &bob, "/orders").await.status, 200);
     let metrics = admin(&gateway, "/metrics").await.body;
-    let failed = "identity_calls_total{identity=\"users\",result=\"failed\"} 1\n";
-    assert!(metrics.contains(failed), "{metrics}");
+    let failed = "identity_calls_total{identity=\"users\",result=\"failed\"}";
+    assert!(
+        metrics.contains(&format!("{failed} {calls}\n")),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -59,6 +67,7 @@ async fn throttled_pool_is_not_called_by_other_users() {
     let servers = Servers::start().await;
     let gateway = servers.gateway("");
     servers.pool.set(PoolState::Throttled);
+    let started = Instant::now();
     let users: Vec<_> = (0..20).map(|number| format!("user-{number}")).collect();
     for user in &users {
         let token = servers.issuer.token(user);
@@ -66,8 +75,7 @@ async fn throttled_pool_is_not_called_by_other_users() {
         assert_eq!(response.status, 503, "{}", response.body);
     }
     let calls = servers.pool.count("GetId");
-    // One a second.
-    assert!(calls < users.len() / 2, "{calls} calls");
+    assert!(calls as u64 <= 1 + started.elapsed().as_secs(), "{calls}");
     servers.pool.set(PoolState::Up);
     until_200(&gateway, &servers.issuer.token("alice")).await;
 }

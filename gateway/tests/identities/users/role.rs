@@ -1,5 +1,7 @@
 //! Users that assume a role with their own token.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::get_as;
@@ -54,13 +56,15 @@ async fn user_that_the_trust_policy_rejects_gets_403() {
     let config = server() + &identity(&sts, "session_name = \"u-{caller}\"") + &issuer.verify();
     let gateway = gateway(&(config + &route("orders", &origin, "users")));
     let token = issuer.token("alice");
+    let started = Instant::now();
     for _ in 0..5 {
         let response = get_as(&gateway, &token, "/orders").await;
         assert_eq!(response.status, 403, "{}", response.body);
         let cause = "STS rejected AssumeRoleWithWebIdentity (AccessDenied)";
         assert!(response.body.contains(cause), "{}", response.body);
     }
-    assert_eq!(sts.calls().len(), 1);
+    let calls = sts.calls().len() as u64;
+    assert!(calls <= 1 + started.elapsed().as_secs() / 5, "{calls}");
     assert!(origin.seen().is_empty());
 }
 

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     connection::{CONNECT_TIMEOUT, Connection, describe},
+    login::LoginSource,
     scripts,
     target::{self, Target},
 };
@@ -22,7 +23,7 @@ pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(),
     let target = &connection.target;
     let mut failure = None;
     for seed in target.seeds() {
-        match check_mode(target, seed).await {
+        match check_mode(target, seed, connection.login()).await {
             Ok(()) => {
                 failure = None;
                 break;
@@ -42,9 +43,14 @@ pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(),
     }
 }
 
-async fn check_mode(target: &Target, seed: &ConnectionInfo) -> Result<(), Failure> {
+async fn check_mode(
+    target: &Target,
+    seed: &ConnectionInfo,
+    login: Option<&LoginSource>,
+) -> Result<(), Failure> {
     let address = seed.addr().to_string();
-    let info = match timeout(CONNECT_TIMEOUT, target::probe(seed, CONNECT_TIMEOUT)).await {
+    let probe = target::probe(seed, CONNECT_TIMEOUT, login);
+    let info = match timeout(CONNECT_TIMEOUT, probe).await {
         Ok(Ok(text)) => text,
         // The user may not send INFO, and still read and write.
         Ok(Err(failure)) if failure.code() == Some("NOPERM") => return Ok(()),

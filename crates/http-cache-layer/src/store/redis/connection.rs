@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     gate::Gate,
+    login::{LoginSource, NOT_LOADED},
     target::{Link, Target},
     topology::Topology,
 };
@@ -36,6 +37,7 @@ pub(super) enum Lane {
 
 pub(super) struct Connection {
     pub(super) target: Target,
+    login: Option<LoginSource>,
     timeout: Duration,
     links: [watch::Sender<LinkState>; 2],
     last_link: AtomicU64,
@@ -65,10 +67,11 @@ struct Failure {
 }
 
 impl Connection {
-    pub(super) fn new(target: Target, timeout: Duration) -> Self {
+    pub(super) fn new(target: Target, login: Option<LoginSource>, timeout: Duration) -> Self {
         let absent = || watch::Sender::new(LinkState::Absent(None));
         Self {
             target,
+            login,
             timeout,
             links: [absent(), absent()],
             last_link: AtomicU64::new(0),
@@ -77,6 +80,10 @@ impl Connection {
             successes: AtomicU64::new(0),
             recovered: Notify::new(),
         }
+    }
+
+    pub(super) fn login(&self) -> Option<&LoginSource> {
+        self.login.as_ref()
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -238,7 +245,7 @@ impl Connection {
     }
 
     async fn open(&self, lane: Lane) -> RedisResult<Link> {
-        let mut link = self.target.connect(self.limit(lane)).await?;
+        let mut link = self.target.connect(self.limit(lane), self.login()).await?;
         self.update_topology(&mut link).await;
         Ok(link)
     }
@@ -310,6 +317,7 @@ pub(super) fn describe(error: &RedisError, target: &Target) -> String {
         }
         Some("WRONGPASS" | "NOAUTH") => "wrong user or password".to_owned(),
         Some(code) => code.to_owned(),
+        None if error.detail() == Some(NOT_LOADED) => NOT_LOADED.to_owned(),
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             "wrong user or password".to_owned()
         }

@@ -4,6 +4,7 @@ mod check;
 mod connection;
 mod gate;
 mod keys;
+mod login;
 mod lookup;
 mod purges;
 mod removals;
@@ -23,7 +24,8 @@ use std::{
 
 use http::HeaderMap;
 
-use self::{connection::Connection, lookup::Redis, target::Target};
+pub use self::login::RedisLogin;
+use self::{connection::Connection, login::LoginSource, lookup::Redis, target::Target};
 use super::interface::{
     DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Purge, PurgeOutcome, Store, StoreError,
     StoreFuture, StoreHealth, StoreStats, Ticket,
@@ -65,6 +67,7 @@ const COPIES: u64 = 64;
 #[must_use]
 pub struct RedisStore {
     target: Target,
+    login: Option<LoginSource>,
     prefix: String,
     timeout: Duration,
     entry_limit: u64,
@@ -81,7 +84,7 @@ impl RedisStore {
     pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
         Target::single(url)
             .map(Self::with_target)
-            .ok_or(InvalidRedisUrl(()))
+            .ok_or(InvalidRedisUrl(Problem::Malformed))
     }
 
     /// Uses a cluster. Some of its nodes are enough; the others are read from them.
@@ -92,7 +95,7 @@ impl RedisStore {
     pub fn cluster(urls: impl IntoIterator<Item: AsRef<str>>) -> Result<Self, InvalidRedisUrl> {
         Target::cluster(urls)
             .map(Self::with_target)
-            .ok_or(InvalidRedisUrl(()))
+            .ok_or(InvalidRedisUrl(Problem::Malformed))
     }
 
     /// Uses the primary that Sentinel names, and the next one after a failover.
@@ -108,17 +111,58 @@ impl RedisStore {
     ) -> Result<Self, InvalidRedisUrl> {
         Target::sentinel(urls, service)
             .map(Self::with_target)
-            .ok_or(InvalidRedisUrl(()))
+            .ok_or(InvalidRedisUrl(Problem::Malformed))
     }
 
     fn with_target(target: Target) -> Self {
         Self {
             target,
+            login: None,
             prefix: "http-cache".to_owned(),
             timeout: Duration::from_millis(200),
             entry_limit: DEFAULT_ENTRY_LIMIT,
             redis: Arc::default(),
         }
+    }
+
+    /// Loads user and password for each connection, and again before they expire: for passwords that are tokens, such as
+    /// those of Amazon ElastiCache and Amazon MemoryDB with IAM. The store authenticates an open connection again after
+    /// two thirds of the time for which a login is valid. If `load` fails then, it is called again every ten seconds.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use http_cache_layer::{RedisLogin, RedisStore};
+    ///
+    /// # fn main() -> Result<(), http_cache_layer::InvalidRedisUrl> {
+    /// let load = || async {
+    ///     let password = "a token".to_owned(); // of `tower_sigv4::sigv4::token::elasticache`
+    ///     Ok(RedisLogin::new("user", password, Duration::from_secs(15 * 60)))
+    /// };
+    /// let store = RedisStore::new("rediss://cache.internal:6379")?.with_login(load)?;
+    /// # drop(store);
+    /// let error = RedisStore::new("redis://cache.internal:6379")?.with_login(load).unwrap_err();
+    /// assert!(error.to_string().contains("rediss://"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the URL has a user or a password, if the login would be sent to another machine without TLS,
+    /// or with Sentinel.
+    pub fn with_login<F, R>(mut self, load: F) -> Result<Self, InvalidRedisUrl>
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<RedisLogin, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        if self.target.has_password() {
+            return Err(InvalidRedisUrl(Problem::TwoLogins));
+        }
+        if !self.target.protects_login() {
+            return Err(InvalidRedisUrl(Problem::Unprotected));
+        }
+        self.login = Some(LoginSource::new(load));
+        self.redis = Arc::default();
+        Ok(self)
     }
 
     /// Sets the prefix of all keys (`http-cache` by default). Processes with the same prefix share responses.
@@ -143,7 +187,7 @@ impl RedisStore {
 
     fn redis(&self) -> &Redis {
         self.redis.get_or_init(|| {
-            let connection = Connection::new(self.target.clone(), self.timeout);
+            let connection = Connection::new(self.target.clone(), self.login.clone(), self.timeout);
             Redis::new(connection, &self.prefix)
         })
     }
@@ -200,16 +244,34 @@ impl Debug for RedisStore {
     }
 }
 
-/// A URL is not one of a Redis server, or several do not fit together. It is not quoted, since it may contain a password.
+/// A URL is not one of a Redis server, several do not fit together, or a login does not fit. No URL is quoted, since it
+/// may contain a password.
 #[derive(Clone, Copy, Debug)]
-pub struct InvalidRedisUrl(());
+pub struct InvalidRedisUrl(Problem);
+
+#[derive(Clone, Copy, Debug)]
+enum Problem {
+    Malformed,
+    /// The URL has a password, besides the login.
+    TwoLogins,
+    /// The login would be sent without TLS.
+    Unprotected,
+}
 
 impl Display for InvalidRedisUrl {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "malformed URL of a Redis server; write one such as \"redis://127.0.0.1:6379/0\", without the database for \
-             a cluster, and with the same user and password for all nodes",
-        )
+        f.write_str(match self.0 {
+            Problem::Malformed => {
+                "malformed URL of a Redis server; write one such as \"redis://127.0.0.1:6379/0\", without the database \
+                 for a cluster, and with the same user and password for all nodes"
+            }
+            Problem::TwoLogins => {
+                "the URL of a Redis server has a user or a password, but the login is loaded; remove them from the URL"
+            }
+            Problem::Unprotected => {
+                "a login that is loaded needs TLS, and a server without Sentinel; start the URL with \"rediss://\""
+            }
+        })
     }
 }
 

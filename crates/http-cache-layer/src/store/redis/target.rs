@@ -1,6 +1,6 @@
 //! Kinds of servers, and connections to them.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, net::IpAddr, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
@@ -12,6 +12,8 @@ use redis::{
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 use rustls::crypto::ring;
+
+use super::login::LoginSource;
 
 /// Number of attempts of a query in a cluster: the second follows a slot that has moved.
 const CLUSTER_RETRIES: u32 = 3;
@@ -104,8 +106,38 @@ impl Target {
         }
     }
 
-    pub(super) async fn connect(&self, timeout: Duration) -> RedisResult<Link> {
-        let config = config(timeout);
+    /// Returns `true` if a login that is loaded may be sent: by TLS, or to a server of the same machine. Sentinel's
+    /// servers have no such logins.
+    pub(super) fn protects_login(&self) -> bool {
+        let is_protected = |node: &ConnectionInfo| match node.addr() {
+            ConnectionAddr::TcpTls { insecure, .. } => !insecure,
+            ConnectionAddr::Tcp(host, _) => {
+                let address = host.parse::<IpAddr>();
+                host == "localhost" || address.is_ok_and(|it| it.is_loopback())
+            }
+            _ => false,
+        };
+        match self {
+            Self::Single(node) => is_protected(node),
+            Self::Cluster(nodes) => nodes.iter().all(is_protected),
+            Self::Sentinel { .. } => false,
+        }
+    }
+
+    /// Returns `true` if a URL has a user or a password.
+    pub(super) fn has_password(&self) -> bool {
+        self.seeds().iter().any(|node| {
+            let settings = node.redis_settings();
+            settings.username().is_some() || settings.password().is_some()
+        })
+    }
+
+    pub(super) async fn connect(
+        &self,
+        timeout: Duration,
+        login: Option<&LoginSource>,
+    ) -> RedisResult<Link> {
+        let config = config(timeout, login);
         match self {
             Self::Single(node) => {
                 let client = Client::open(node.clone())?;
@@ -113,11 +145,14 @@ impl Target {
                 connection.await.map(Link::Single)
             }
             Self::Cluster(nodes) => {
-                let client = ClusterClientBuilder::new(nodes.clone())
+                let mut builder = ClusterClientBuilder::new(nodes.clone())
                     .retries(CLUSTER_RETRIES)
                     .connection_timeout(timeout)
-                    .response_timeout(timeout)
-                    .build()?;
+                    .response_timeout(timeout);
+                if let Some(source) = login {
+                    builder = builder.set_credentials_provider(source.clone());
+                }
+                let client = builder.build()?;
                 client.get_async_connection().await.map(Link::Cluster)
             }
             Self::Sentinel {
@@ -136,18 +171,26 @@ impl Target {
 }
 
 /// Connects to one server, whatever its mode is.
-pub(super) async fn probe(node: &ConnectionInfo, timeout: Duration) -> RedisResult<String> {
+pub(super) async fn probe(
+    node: &ConnectionInfo,
+    timeout: Duration,
+    login: Option<&LoginSource>,
+) -> RedisResult<String> {
     let client = Client::open(node.clone())?;
     let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config(timeout))
+        .get_multiplexed_async_connection_with_config(&config(timeout, login))
         .await?;
     redis::cmd("INFO").query_async(&mut connection).await
 }
 
-fn config(timeout: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
+fn config(timeout: Duration, login: Option<&LoginSource>) -> AsyncConnectionConfig {
+    let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
-        .set_response_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout));
+    match login {
+        Some(source) => config.set_credentials_provider(source.clone()),
+        None => config,
+    }
 }
 
 fn parse(url: &str) -> Option<ConnectionInfo> {

@@ -1,5 +1,6 @@
 //! Tests with a server that is scripted, and with a real one (ignored; `scripts/interop` runs them).
 
+mod logins;
 mod outages;
 mod scripted;
 mod server;

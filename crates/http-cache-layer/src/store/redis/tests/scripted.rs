@@ -33,7 +33,7 @@ async fn serve(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
 }
 
 /// Parses one command, and returns its length.
-fn command(input: &[u8]) -> Option<(Vec<String>, usize)> {
+pub(super) fn command(input: &[u8]) -> Option<(Vec<String>, usize)> {
     let line = |from: usize| {
         let end = input[from..].windows(2).position(|pair| pair == b"\r\n")?;
         let text = std::str::from_utf8(&input[from + 1..from + end]).ok()?;

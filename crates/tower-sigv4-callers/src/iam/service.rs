@@ -1,0 +1,77 @@
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{ResponseFuture, layer_config::LayerConfig};
+use crate::ResponseBody;
+
+/// Middleware that rejects requests without a URL that STS accepts.
+///
+/// An accepted request reaches the inner service with a [`VerifiedPrincipal`](super::VerifiedPrincipal) in its extensions, and
+/// without the URL in its headers. A rejected one gets an error response with a
+/// [`RejectionKind`](super::RejectionKind) and an `Arc<`[`Rejection`](super::Rejection)`>` in its extensions. Errors
+/// are those of the inner service, so that it fits into a router.
+///
+/// Created by [`IamLayer`](super::IamLayer), which has an example.
+#[derive(Clone)]
+#[must_use]
+pub struct VerifyIam<S> {
+    pub(super) inner: S,
+    pub(super) config: Arc<LayerConfig>,
+}
+
+impl<S> VerifyIam<S> {
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns the inner service mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for VerifyIam<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // Moves the ready service into the future and leaves the clone. A rejection drops the ready service,
+        // which releases a permit that it holds.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
+        ResponseFuture::new(inner, self.config.clone(), request)
+    }
+}
+
+impl<S> fmt::Debug for VerifyIam<S>
+where
+    S: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyIam")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! The table `[verify.keys_endpoint]`.
+
+use std::{env, net::IpAddr, path::PathBuf, time::Duration};
+
+use http::{HeaderValue, Uri};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    error::ConfigError,
+    value::{Spanned, optional_delay, optional_duration, positive},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const TTL: Duration = Duration::from_secs(60);
+const NEGATIVE_TTL: Duration = Duration::from_secs(10);
+const CAPACITY: usize = 10_000;
+
+/// An HTTP service that knows the keys of callers.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysEndpointSection {
+    pub(crate) url: Spanned<String>,
+    /// Time for a call.
+    timeout: Option<Spanned<String>>,
+    /// Time for which a key is cached.
+    ttl: Option<Spanned<String>>,
+    /// Time for which it is cached that a key does not exist.
+    negative_ttl: Option<Spanned<String>>,
+    /// Maximum number of cached keys.
+    capacity: Option<Spanned<u32>>,
+    /// Name of an environment variable with the value of `authorization`.
+    authorization_env: Option<Spanned<String>>,
+    /// File with the value of `authorization`.
+    authorization_file: Option<Spanned<String>>,
+}
+
+/// Settings of the keys endpoint.
+#[derive(Clone)]
+pub(crate) struct KeysEndpointSettings {
+    pub(crate) url: Uri,
+    pub(crate) timeout: Duration,
+    pub(crate) ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) capacity: usize,
+    pub(crate) authorization: Option<EndpointSecret>,
+}
+
+/// Value of `authorization`.
+#[derive(Clone)]
+pub(crate) enum EndpointSecret {
+    Value(HeaderValue),
+    File(PathBuf),
+}
+
+impl KeysEndpointSection {
+    pub(crate) fn settings(&self) -> Result<KeysEndpointSettings, ConfigError> {
+        let capacity = positive("capacity", &self.capacity)?;
+        Ok(KeysEndpointSettings {
+            url: self.checked_url()?,
+            timeout: optional_duration(&self.timeout)?.unwrap_or(TIMEOUT),
+            ttl: optional_duration(&self.ttl)?.unwrap_or(TTL),
+            negative_ttl: optional_delay(&self.negative_ttl)?.unwrap_or(NEGATIVE_TTL),
+            capacity: capacity.map_or(CAPACITY, |count| count as usize), // which has at least 32 bits
+            authorization: self.authorization()?,
+        })
+    }
+
+    /// Rejects a URL over which others could read the keys.
+    fn checked_url(&self) -> Result<Uri, ConfigError> {
+        let written = self.url.get_ref();
+        let invalid = |reason: &str| {
+            self.url.error(format!(
+                "{reason}; write a URL such as \"https://keys.example.com/lookup\""
+            ))
+        };
+        let uri: Uri = written
+            .parse()
+            .map_err(|_| invalid("the url of the keys endpoint is not valid"))?;
+        let host = uri
+            .host()
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| invalid("the url of the keys endpoint has no host"))?;
+        if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+            return Err(invalid(
+                "the url of the keys endpoint has a password; use authorization_env or authorization_file",
+            ));
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(uri),
+            Some("http") if is_loopback(host) => Ok(uri),
+            _ => Err(invalid(
+                "the keys endpoint sends secrets, so http is accepted for this machine only",
+            )),
+        }
+    }
+
+    fn authorization(&self) -> Result<Option<EndpointSecret>, ConfigError> {
+        match (&self.authorization_env, &self.authorization_file) {
+            (Some(_), Some(file)) => {
+                Err(file.error("there is an authorization_env already; remove one"))
+            }
+            (Some(variable), None) => {
+                let name = variable.get_ref();
+                let value = env::var(name).map_err(|error| {
+                    variable.error(format!(
+                        "environment variable {name:?}: {error}; set it to the value of the header authorization"
+                    ))
+                })?;
+                let secret =
+                    EndpointSecret::header(&value).map_err(|error| variable.error(error))?;
+                Ok(Some(EndpointSecret::Value(secret)))
+            }
+            (None, Some(file)) => {
+                let secret = EndpointSecret::File(file.get_ref().into());
+                secret.check().map_err(|message| file.error(message))?;
+                Ok(Some(secret))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl EndpointSecret {
+    /// Returns the header's value, without the line break at the end of a file.
+    pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
+        let mut value = HeaderValue::from_str(text.trim_end_matches(['\r', '\n']))
+            .ok()
+            .filter(|value| !value.is_empty())
+            .ok_or("this is not the value of a header; write one such as Bearer <token>")?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,96 @@
+//! Responses to callers that are not allowed, and their traces in metrics and logs.
+
+use crate::{
+    client::{Client, Draft, metrics, verify_section},
+    origin::ObjectOrigin,
+    support::{Gateway, TempFile, gateway_command},
+};
+
+const KEY: &str = "AKIDORDERS";
+
+fn config(origin: &ObjectOrigin) -> String {
+    let address = origin.address;
+    let names = ["execute-api", "s3", "sts", "ec2"].map(|service| {
+        format!(
+            "[[origin]]\nname = {service:?}\nurl = \"http://{address}\"\nservice = {service:?}\nregion = \"r\"\n\
+             [[route]]\nname = {service:?}\npath = \"/{service}\"\norigin = {service:?}\ncache = true\n"
+        )
+    });
+    format!(
+        "[log]\naccess = true\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
+         {}[[route]]\npath = \"/unnamed\"\norigin = \"s3\"\n\
+         [[route]]\nname = \"free\"\npath = \"/free\"\norigin = \"s3\"\n\
+         [[caller]]\nmatch = {{ any = true }}\nallow = \"free\"\n\
+         [verify]\nregion = \"us-east-1\"\nservice = [\"s3\", \"execute-api\", \"sts\", \"ec2\"]\n{}",
+        names.concat(),
+        verify_section("s3", &[KEY])
+            .split_once("[[verify.key]]")
+            .map_or(String::new(), |(_, keys)| format!("[[verify.key]]{keys}")),
+    )
+}
+
+#[tokio::test]
+async fn rejections_have_the_format_of_the_client_and_are_counted() {
+    let origin = ObjectOrigin::start().await;
+    let file = TempFile::new(&config(&origin));
+    let mut command = gateway_command();
+    command
+        .args(["--config", &file.path])
+        .stderr(std::process::Stdio::piped());
+    let gateway = Gateway::spawn(&mut command);
+    let mut client = Client::new(gateway.address);
+    let message = |route: &str| format!("caller {KEY} is not allowed to GET on route \"{route}\"");
+    for (service, code) in [
+        ("s3", "<Code>AccessDenied</Code>"),
+        ("sts", "<Code>AccessDenied</Code>"),
+        ("ec2", "<Code>UnauthorizedOperation</Code>"),
+        ("execute-api", "\"__type\":\"AccessDeniedException\""),
+    ] {
+        let draft = Draft::new("GET", &format!("/{service}/x"));
+        let bytes = draft.signed(KEY, service).expect("a request");
+        let response = client.exchange(&bytes, false).await.expect("a response");
+        assert_eq!(response.status, 403, "{service}");
+        assert!(response.body.contains(code), "{service}: {}", response.body);
+        let body = response.body.replace("&quot;", "\"").replace("\\\"", "\"");
+        assert!(body.contains(&message(service)), "{service}: {body}");
+        assert!(!body.contains("free"), "{service}: {body}");
+    }
+    let unnamed = client.send(KEY, &Draft::new("GET", "/unnamed/x")).await;
+    assert!(
+        unnamed.body.contains("is not allowed to GET on this route"),
+        "{}",
+        unnamed.body
+    );
+    assert_eq!(
+        client
+            .send(KEY, &Draft::new("GET", "/free/b/k"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(origin.take().len(), 1);
+
+    let metrics = metrics(&gateway).await;
+    for line in [
+        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",origin=\"s3\",route=\"s3\"} 1",
+        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",origin=\"s3\",route=\"/unnamed\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} missing in {metrics}");
+    }
+    // The cache was not asked.
+    let lookups = metrics
+        .lines()
+        .filter(|line| line.starts_with("sigv4_gateway_cache_requests_total"));
+    assert!(lookups.clone().count() > 0);
+    assert!(
+        lookups.clone().all(|line| line.ends_with(" 0")),
+        "{metrics}"
+    );
+
+    let log = gateway.stop_and_read_log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("not-allowed") && line.contains("/s3/x"));
+    assert!(line.is_some_and(|line| line.contains(KEY)), "{log}");
+}
