@@ -240,7 +240,7 @@ async fn hostile_urls_are_rejected_before_anything_is_sent() {
 async fn times_outside_the_window_are_rejected_before_anything_is_sent() {
     let sts = Sts::new(Reply::Verify);
     let verifier = sts.verifier();
-    let minutes = |number| Duration::from_secs(number * 60);
+    let minutes = |number: u64| Duration::from_secs(number * 60);
     for (signed_at, expires, kind) in [
         (now() - minutes(5), 299, Some(Kind::Expired)),
         (now() - minutes(5), 301, None),
