@@ -68,7 +68,7 @@ pub(super) fn apply(
 ) -> Result<RedisStore, ConfigError> {
     let section = auth.get_ref();
     let identity = named(&section.iam, identities)?;
-    if identity.sessions().is_some() {
+    if identity.session_count().is_some() {
         return Err(section.iam.error(format!(
             "identity {:?} has a session for each request, but the cache has one login; name an identity without \
              placeholders",
