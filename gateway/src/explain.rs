@@ -285,11 +285,11 @@ impl Explanation {
             .canonical_request
             .lines()
             .zip(derived.canonical_request.lines());
-        let Some((client, aws)) = lines.find(|(client, aws)| client != aws) else {
+        let Some((sent, expected)) = lines.find(|(sent, expected)| sent != expected) else {
             return Ok(());
         };
         // Quoted, since the text of a log could otherwise control the terminal.
-        let [client, aws] = palette.pair(&format!("{client:?}"), &format!("{aws:?}"));
+        let [client, aws] = palette.pair(&format!("{sent:?}"), &format!("{expected:?}"));
         writeln!(out, "\nFirst line that differs")?;
         writeln!(out, "  client   {client}")?;
         writeln!(out, "  AWS      {aws}\n")

@@ -42,10 +42,11 @@ pub(super) fn request_edits(
     }
     let moved_authorization = match authorization {
         ClientAuthorization::Move(name) => {
-            let others = changes.set.iter().map(|(name, _)| name);
-            let others = others.chain(changes.copy.iter().map(|(name, _)| name));
+            let set = changes.set.iter().map(|(target, _)| target);
+            let copied = changes.copy.iter().map(|(target, _)| target);
+            let mut others = set.chain(copied).chain(&changes.remove);
             if let Some(setting) = &route.authorization
-                && others.chain(&changes.remove).any(|other| *other == name)
+                && others.any(|other| *other == name)
             {
                 return Err(setting.error(format!(
                     "{name} is in request_headers, too; choose another name"

@@ -82,14 +82,14 @@ pub(super) fn apply(
     let names = Arc::new(token);
     let credentials = identity.credentials().clone();
     let load = move || {
-        let (token, cache) = (names.clone(), credentials.clone());
+        let (settings, cache) = (names.clone(), credentials.clone());
         async move {
             let loaded = cache.identity().await?;
             let now = SystemTime::now();
-            let created = token.create(&loaded, now)?;
+            let created = settings.create(&loaded, now)?;
             let left = created.expires_at().duration_since(now);
             let valid_for = left.unwrap_or(Duration::ZERO);
-            Ok(RedisLogin::new(&token.user, created.as_str(), valid_for))
+            Ok(RedisLogin::new(&settings.user, created.as_str(), valid_for))
         }
     };
     store

@@ -69,7 +69,7 @@ impl RequestHeadersSection {
             copy.push((to, from));
         }
         let set = values(&self.set, forbidden_target)?;
-        for (name, _) in &self.set {
+        for name in self.set.keys() {
             if copy
                 .iter()
                 .any(|(to, _)| to.as_str().eq_ignore_ascii_case(name.get_ref()))

@@ -113,8 +113,8 @@ impl Entry {
         {
             head.headers.entry(header::HOST).or_insert(host);
         }
-        let body = request.post_data.as_ref().map_or("", |data| &*data.text);
-        let payload = Payload::Hash(PayloadHash::of(body.as_bytes()));
+        let sent = request.post_data.as_ref().map_or("", |data| &*data.text);
+        let payload = Payload::Hash(PayloadHash::of(sent.as_bytes()));
         let status = StatusCode::from_u16(self.response.status)
             .map_err(|_| "the status of the response in the HAR file is invalid")?;
         let content = &self.response.content;

@@ -109,8 +109,8 @@ fn response(section: &str) -> LoggedResponse {
         let message = &section[start + 1..];
         let (head, body) = message.split_once("\n\n").unwrap_or((message, ""));
         let end = body.find("\n-----").unwrap_or(body.len());
-        let head = response_head(&format!("{}\r\n\r\n", head.replace('\n', "\r\n")));
-        return (head.ok(), body[..end].to_owned());
+        let parsed = response_head(&format!("{}\r\n\r\n", head.replace('\n', "\r\n")));
+        return (parsed.ok(), body[..end].to_owned());
     }
     let start = ["\n{", "\n<"]
         .iter()
@@ -124,8 +124,8 @@ fn response(section: &str) -> LoggedResponse {
 
 /// Reads the status that urllib3 logs and the headers that botocore logs.
 fn python_response(log: &str) -> Option<(StatusCode, HeaderMap)> {
-    let (_, status) = log.rsplit_once("HTTP/1.1\" ")?;
-    let status = status.get(..3)?.parse().ok()?;
+    let (_, after) = log.rsplit_once("HTTP/1.1\" ")?;
+    let status = after.get(..3)?.parse().ok()?;
     let mut headers = HeaderMap::new();
     let logged = log
         .rsplit_once("Response headers: {")

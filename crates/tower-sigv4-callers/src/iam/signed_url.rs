@@ -156,8 +156,10 @@ fn request_head(
         .header(HOST, &endpoint.host)
         .header(&settings.server_id_header, &settings.server_id)
         .body(());
-    let request = request.map_err(|_| malformed("the URL of STS is not valid"))?;
-    Ok(request.into_parts().0)
+    let (head, ()) = request
+        .map_err(|_| malformed("the URL of STS is not valid"))?
+        .into_parts();
+    Ok(head)
 }
 
 /// Checks everything about the signature that needs no key, and returns the expiry.

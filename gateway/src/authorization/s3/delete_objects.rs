@@ -33,7 +33,7 @@ pub(crate) fn object_keys(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut has_quiet = false;
     loop {
         match document.next_part()? {
-            Part::Start(name, attributes) if attributes.is_empty() => match name.as_str() {
+            Part::Start(name, of_member) if of_member.is_empty() => match name.as_str() {
                 "Object" if keys.len() < MAX_OBJECTS => keys.push(document.key()?),
                 "Quiet" if !has_quiet => {
                     has_quiet = true;
@@ -98,9 +98,8 @@ impl Document<'_> {
                 Event::Text(text) => is_blank(&text.into_inner()).then_some(())?,
                 Event::Decl(declaration) if is_first => {
                     let encoding = declaration.encoding();
-                    let is_utf_8 = encoding.is_none_or(|name| {
-                        name.is_ok_and(|encoding| encoding.eq_ignore_ascii_case("utf-8"))
-                    });
+                    let is_utf_8 = encoding
+                        .is_none_or(|it| it.is_ok_and(|name| name.eq_ignore_ascii_case("utf-8")));
                     is_utf_8.then_some(())?;
                 }
                 // No field may be empty, so `<Key/>` is rejected as well.

@@ -9,9 +9,9 @@ pub(crate) type Name = (Vec<u8>, Vec<u8>);
 pub(super) fn names(bucket_in_host: Option<&str>, path: &str) -> Vec<Name> {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     let relative = decoded.strip_prefix(b"/").unwrap_or(&decoded);
-    let name = |relative: &[u8]| match bucket_in_host {
-        Some(bucket) => (bucket.as_bytes().to_vec(), relative.to_vec()),
-        None => split_bucket(relative),
+    let name = |reading: &[u8]| match bucket_in_host {
+        Some(bucket) => (bucket.as_bytes().to_vec(), reading.to_vec()),
+        None => split_bucket(reading),
     };
     with_folded(relative, name)
 }
