@@ -82,7 +82,7 @@ impl Relay {
 fn is_throttled(body: &[u8]) -> bool {
     let document = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let code = document.pointer("/Error/Code").and_then(Value::as_str);
-    code.is_some_and(|code| code.starts_with("Throttl") || code == "RequestLimitExceeded")
+    code.is_some_and(|text| text.starts_with("Throttl") || text == "RequestLimitExceeded")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -152,11 +152,11 @@ fn request_head(
     settings: &IamSettings,
     query: &str,
 ) -> Result<Parts, Rejection> {
-    let request = Request::get(format!("https://{}/?{query}", endpoint.host))
+    let built = Request::get(format!("https://{}/?{query}", endpoint.host))
         .header(HOST, &endpoint.host)
         .header(&settings.server_id_header, &settings.server_id)
         .body(());
-    let request = request.map_err(|_| malformed("the URL of STS is not valid"))?;
+    let request = built.map_err(|_| malformed("the URL of STS is not valid"))?;
     Ok(request.into_parts().0)
 }
 
