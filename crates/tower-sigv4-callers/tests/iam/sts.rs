@@ -29,32 +29,32 @@ use tower_sigv4_callers::{
     iam::{IamSettings, IamVerifier, Rejection, RejectionKind, VerifiedPrincipal},
 };
 
-pub const SERVER_ID: &str = "gateway.example.com";
-pub const ALICE: &str = "arn:aws:iam::123456789012:user/team/alice";
-pub const ORDERS: &str = "arn:aws:sts::123456789012:assumed-role/orders/session";
+pub(crate) const SERVER_ID: &str = "gateway.example.com";
+pub(crate) const ALICE: &str = "arn:aws:iam::123456789012:user/team/alice";
+pub(crate) const ORDERS: &str = "arn:aws:sts::123456789012:assumed-role/orders/session";
 
-pub fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_440_938_160)
 }
 
-pub fn key() -> Credentials {
+pub(crate) fn key() -> Credentials {
     Credentials::new("AKIDALICE", "secret", None, None, "test")
 }
 
-pub fn role_key() -> Credentials {
+pub(crate) fn role_key() -> Credentials {
     let token = "a/session+token==".to_owned();
     Credentials::new("ASIAORDERS", "role secret", Some(token), None, "test")
 }
 
 /// A URL to presign.
-pub struct Presign {
-    pub key: Credentials,
-    pub url: String,
-    pub region: &'static str,
-    pub server_id: Option<&'static str>,
-    pub extra_header: Option<&'static str>,
-    pub signed_at: SystemTime,
-    pub expires: u64,
+pub(crate) struct Presign {
+    pub(crate) key: Credentials,
+    pub(crate) url: String,
+    pub(crate) region: &'static str,
+    pub(crate) server_id: Option<&'static str>,
+    pub(crate) extra_header: Option<&'static str>,
+    pub(crate) signed_at: SystemTime,
+    pub(crate) expires: u64,
 }
 
 impl Default for Presign {
@@ -73,7 +73,7 @@ impl Default for Presign {
 }
 
 impl Presign {
-    pub fn url(self) -> String {
+    pub(crate) fn url(self) -> String {
         let settings = SigningSettings::new("sts", self.region).expect("a scope");
         let settings = settings.with_signed_headers(|_: &http::HeaderName| true);
         let identity = Identity::new(self.key).expect("valid");
@@ -102,16 +102,16 @@ impl Presign {
 
 /// STS: counts the requests that it gets, and verifies them.
 #[derive(Clone)]
-pub struct Sts(Arc<State>);
+pub(crate) struct Sts(Arc<State>);
 
-pub struct State {
-    pub requests: AtomicUsize,
-    pub seen: Mutex<Vec<Parts>>,
-    pub reply: Mutex<Reply>,
+pub(crate) struct State {
+    pub(crate) requests: AtomicUsize,
+    pub(crate) seen: Mutex<Vec<Parts>>,
+    pub(crate) reply: Mutex<Reply>,
 }
 
 #[derive(Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// As STS does.
     Verify,
     /// This response to any request.
@@ -121,7 +121,7 @@ pub enum Reply {
 }
 
 impl Sts {
-    pub fn new(reply: Reply) -> Self {
+    pub(crate) fn new(reply: Reply) -> Self {
         Self(Arc::new(State {
             requests: AtomicUsize::new(0),
             seen: Mutex::default(),
@@ -129,20 +129,20 @@ impl Sts {
         }))
     }
 
-    pub fn set(&self, reply: Reply) {
+    pub(crate) fn set(&self, reply: Reply) {
         *self.0.reply.lock().expect("not poisoned") = reply;
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.0.requests.load(SeqCst)
     }
 
-    pub fn last(&self) -> Parts {
+    pub(crate) fn last(&self) -> Parts {
         let seen = self.0.seen.lock().expect("not poisoned");
         seen.last().expect("a request").clone()
     }
 
-    pub fn client(&self) -> HttpClient {
+    pub(crate) fn client(&self) -> HttpClient {
         let state = self.0.clone();
         HttpClient::new(service_fn(move |request: Request<Full<Bytes>>| {
             let state = state.clone();
@@ -164,17 +164,17 @@ impl Sts {
         }))
     }
 
-    pub fn verifier(&self) -> IamVerifier {
+    pub(crate) fn verifier(&self) -> IamVerifier {
         self.verifier_with(settings())
     }
 
-    pub fn verifier_with(&self, settings: IamSettings) -> IamVerifier {
+    pub(crate) fn verifier_with(&self, settings: IamSettings) -> IamVerifier {
         let verifier = IamVerifier::new(self.client(), settings).expect("valid");
         verifier.with_clock(now)
     }
 }
 
-pub fn settings() -> IamSettings {
+pub(crate) fn settings() -> IamSettings {
     let settings = IamSettings::new(SERVER_ID).expect("valid");
     settings
         .with_regions(["us-east-1", "eu-west-1"])
@@ -226,7 +226,7 @@ fn identity_of(head: &Parts) -> Response<Full<Bytes>> {
     response(StatusCode::OK, "application/json", text)
 }
 
-pub fn identity(account: &str, arn: &str, user_id: &str) -> String {
+pub(crate) fn identity(account: &str, arn: &str, user_id: &str) -> String {
     serde_json::json!({
         "GetCallerIdentityResponse": {
             "GetCallerIdentityResult": { "Account": account, "Arn": arn, "UserId": user_id },
@@ -244,7 +244,7 @@ fn response(status: StatusCode, content_type: &'static str, text: String) -> Res
     response
 }
 
-pub fn head_with(urls: &[&str]) -> Parts {
+pub(crate) fn head_with(urls: &[&str]) -> Parts {
     let (mut head, ()) = Request::get("/orders")
         .body(())
         .expect("a request")
@@ -262,11 +262,14 @@ pub fn head_with(urls: &[&str]) -> Parts {
     head
 }
 
-pub async fn verify_url(verifier: &IamVerifier, url: &str) -> Result<VerifiedPrincipal, Rejection> {
+pub(crate) async fn verify_url(
+    verifier: &IamVerifier,
+    url: &str,
+) -> Result<VerifiedPrincipal, Rejection> {
     verifier.verify(&head_with(&[url])).await
 }
 
-pub async fn rejected(verifier: &IamVerifier, url: &str) -> Option<RejectionKind> {
+pub(crate) async fn rejected(verifier: &IamVerifier, url: &str) -> Option<RejectionKind> {
     verify_url(verifier, url)
         .await
         .err()
