@@ -104,3 +104,73 @@ impl fmt::Debug for HttpClient {
         f.write_str("HttpClient")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::pending,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use http_body::Frame;
+    use http_body_util::Empty;
+
+    use super::*;
+
+    /// A body whose end never comes.
+    struct PendingBody;
+
+    impl Body for PendingBody {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    fn client(body: &'static str) -> HttpClient {
+        HttpClient::new(tower::service_fn(
+            move |_: Request<Full<Bytes>>| async move {
+                Ok::<_, BoxError>(Response::new(Full::from(body)))
+            },
+        ))
+    }
+
+    async fn send(client: HttpClient) -> Result<Bytes, String> {
+        let sent = client
+            .send(Request::default(), 5, Duration::from_secs(1))
+            .await;
+        sent.map(Response::into_body)
+            .map_err(|error| error.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_are_limited_in_size() {
+        assert_eq!(send(client("12345")).await, Ok(Bytes::from("12345")));
+        let too_large = send(client("123456")).await;
+        assert_eq!(too_large, Err("the response exceeds 5 bytes".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timeout_covers_head_and_body() {
+        let no_head = HttpClient::new(tower::service_fn(|_| {
+            pending::<Result<Response<Empty<Bytes>>, BoxError>>()
+        }));
+        assert_eq!(send(no_head).await, Err("deadline has elapsed".to_owned()));
+        let no_body = HttpClient::new(tower::service_fn(|_| async {
+            Ok::<_, BoxError>(Response::new(PendingBody))
+        }));
+        assert_eq!(send(no_body).await, Err("deadline has elapsed".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_of_the_client_are_returned() {
+        let disabled = send(HttpClient::disabled()).await;
+        assert_eq!(disabled, Err("the HTTP client is disabled".to_owned()));
+    }
+}

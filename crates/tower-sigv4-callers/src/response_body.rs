@@ -98,3 +98,39 @@ impl<B> fmt::Debug for ResponseBody<B> {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{HeaderMap, HeaderValue};
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn data_and_trailers_of_the_inner_body_pass() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", HeaderValue::from_static("1"));
+        let expected = trailers.clone();
+        let full = Full::new(&b"data"[..]);
+        let body = ResponseBody::inner(full.with_trailers(async { Some(Ok(trailers)) }));
+        let collected = body.collect().await.unwrap();
+        assert_eq!(collected.trailers(), Some(&expected));
+        assert_eq!(collected.to_bytes(), "data");
+    }
+
+    #[tokio::test]
+    async fn sizes_are_exact() {
+        let inner = ResponseBody::inner(Full::new(Bytes::from("data")));
+        assert_eq!(inner.size_hint().exact(), Some(4));
+        let rejection = ResponseBody::<Full<Bytes>>::rejection(Bytes::from("no"));
+        assert_eq!(rejection.size_hint().exact(), Some(2));
+        assert!(!rejection.is_end_stream());
+        let collected: Result<_, Infallible> = rejection.collect().await;
+        assert_eq!(collected.unwrap().to_bytes(), "no");
+        let empty = ResponseBody::<Full<Bytes>>::default();
+        assert!(empty.is_end_stream());
+        assert_eq!(empty.size_hint().exact(), Some(0));
+    }
+}

@@ -11,8 +11,8 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 use super::{
     fetch::{FetchError, KeyFetcher},
     jwks::Jwks,
-    key_source::KeySource,
-    settings::{FetchSettings, JwtSettings},
+    key_source::{FetchSettings, KeySource},
+    settings::JwtSettings,
 };
 use crate::HttpClient;
 

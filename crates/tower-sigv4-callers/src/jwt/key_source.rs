@@ -1,6 +1,6 @@
 //! Sources of the keys of an issuer.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Uri, uri::Scheme};
 
@@ -14,6 +14,14 @@ pub(super) enum KeySource {
     Discovery(Uri),
     JwksUrl(Uri),
     Fixed(Arc<Jwks>),
+}
+
+/// Limits for requests to a provider.
+#[derive(Debug, Clone)]
+pub(super) struct FetchSettings {
+    pub(super) timeout: Duration,
+    pub(super) refresh_interval: Duration,
+    pub(super) stale_if_error: Duration,
 }
 
 /// Fixed keys are not compared: they are never equal.
@@ -39,13 +47,17 @@ impl fmt::Debug for KeySource {
 
 /// Parses a URL whose response can be trusted: over TLS, or from this machine.
 pub(crate) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
-    let parsed = url.parse::<Uri>().map_err(|_| not_a_url(url, name))?;
-    let authority = parsed.authority().ok_or_else(|| not_a_url(url, name))?;
-    if authority.as_str().contains('@') {
-        // The value may be a password.
+    let (_, after_scheme) = url.split_once("://").unwrap_or_default();
+    let authority = after_scheme.split(['/', '?', '#']).next();
+    if authority.is_some_and(|text| text.contains('@')) {
+        // The message must not contain the password.
         return Err(Error::new(format!(
             "the {name} contains a user name; remove it"
         )));
+    }
+    let parsed = url.parse::<Uri>().map_err(|_| not_a_url(url, name))?;
+    if parsed.authority().is_none() {
+        return Err(not_a_url(url, name));
     }
     let scheme = parsed.scheme();
     if scheme == Some(&Scheme::HTTPS) || scheme == Some(&Scheme::HTTP) && is_loopback(&parsed) {

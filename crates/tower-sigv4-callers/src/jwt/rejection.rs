@@ -113,6 +113,25 @@ impl RejectionKind {
 /// Rejection of a request by a [`JwtVerifier`](super::JwtVerifier).
 ///
 /// Its message names the reason, and contains nothing from the token.
+///
+/// ```
+/// use http::Request;
+/// use tower_sigv4_callers::{HttpClient, jwt::{JwtSettings, JwtVerifier}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_sigv4_callers::BoxError> {
+/// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
+/// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?;
+/// let request = Request::get("/orders").header("authorization", "Bearer abc");
+/// let (head, ()) = request.body(())?.into_parts();
+/// let rejection = verifier.verify(&head).await.unwrap_err();
+/// assert_eq!(rejection.message(), "the token is not a JWT in compact form");
+/// let response = rejection.to_response();
+/// assert_eq!(response.status(), 401);
+/// assert_eq!(response.body(), r#"{"message":"the token is not a JWT in compact form"}"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,

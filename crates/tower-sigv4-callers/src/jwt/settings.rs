@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     Algorithm,
     jwks::Jwks,
-    key_source::{KeySource, secure_url},
+    key_source::{FetchSettings, KeySource, secure_url},
 };
 use crate::Error;
 
@@ -41,14 +41,6 @@ pub struct JwtSettings {
     pub(super) header: HeaderName,
     pub(super) max_token_size: usize,
     pub(super) fetch: FetchSettings,
-}
-
-/// Limits for requests to a provider.
-#[derive(Debug, Clone)]
-pub(super) struct FetchSettings {
-    pub(super) timeout: Duration,
-    pub(super) refresh_interval: Duration,
-    pub(super) stale_if_error: Duration,
 }
 
 impl JwtSettings {
@@ -151,6 +143,15 @@ impl JwtSettings {
     /// # Errors
     ///
     /// A URL whose scheme is not `https`. `http` is accepted for a loopback host.
+    ///
+    /// ```
+    /// use tower_sigv4_callers::jwt::JwtSettings;
+    ///
+    /// let settings = JwtSettings::new("https://accounts.google.com")?;
+    /// assert!(settings.clone().with_jwks_url("https://www.googleapis.com/oauth2/v3/certs").is_ok());
+    /// assert!(settings.with_jwks_url("http://www.googleapis.com/oauth2/v3/certs").is_err());
+    /// # Ok::<(), tower_sigv4_callers::Error>(())
+    /// ```
     pub fn with_jwks_url(mut self, url: &str) -> Result<Self, Error> {
         self.source = KeySource::JwksUrl(secure_url(url, "JWKS URL")?);
         Ok(self)
@@ -161,6 +162,15 @@ impl JwtSettings {
     /// # Errors
     ///
     /// A document that is not a JWK Set.
+    ///
+    /// ```
+    /// use tower_sigv4_callers::jwt::JwtSettings;
+    ///
+    /// let settings = JwtSettings::new("https://login.example.com")?;
+    /// let error = settings.with_jwks("[]").unwrap_err();
+    /// assert!(error.to_string().contains("not a JSON object"));
+    /// # Ok::<(), tower_sigv4_callers::Error>(())
+    /// ```
     pub fn with_jwks(mut self, document: &str) -> Result<Self, Error> {
         let jwks =
             Jwks::parse(document.as_bytes()).map_err(|error| Error::new(error.to_string()))?;
@@ -199,6 +209,16 @@ impl JwtSettings {
     /// # Errors
     ///
     /// A tolerance of more than 5 minutes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_sigv4_callers::jwt::JwtSettings;
+    ///
+    /// let settings = JwtSettings::new("https://login.example.com")?;
+    /// assert!(settings.clone().with_clock_skew(Duration::from_secs(10)).is_ok());
+    /// assert!(settings.with_clock_skew(Duration::from_secs(600)).is_err());
+    /// # Ok::<(), tower_sigv4_callers::Error>(())
+    /// ```
     pub fn with_clock_skew(mut self, skew: Duration) -> Result<Self, Error> {
         if skew > Self::MAX_CLOCK_SKEW {
             return Err(Error::new(format!(

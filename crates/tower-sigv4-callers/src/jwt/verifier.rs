@@ -148,6 +148,19 @@ impl JwtVerifier {
     /// # Errors
     ///
     /// The first issuer whose keys cannot be fetched.
+    ///
+    /// ```
+    /// use tower_sigv4_callers::{HttpClient, jwt::{JwtSettings, JwtVerifier, RejectionKind}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_sigv4_callers::BoxError> {
+    /// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
+    /// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?;
+    /// let rejection = verifier.ready().await.unwrap_err();
+    /// assert_eq!(rejection.kind(), RejectionKind::KeysUnavailable);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ready(&self) -> Result<(), Rejection> {
         for issuer in &self.shared.issuers {
             if issuer.keys.current().is_none() {
@@ -158,6 +171,16 @@ impl JwtVerifier {
     }
 
     /// Returns the state of the keys of each issuer.
+    ///
+    /// ```
+    /// use tower_sigv4_callers::{HttpClient, jwt::{JwtSettings, JwtVerifier}};
+    ///
+    /// let settings = JwtSettings::new("https://login.example.com")?.add_audience("orders");
+    /// let verifier = JwtVerifier::new(HttpClient::disabled(), [settings])?;
+    /// let status = &verifier.key_status()[0];
+    /// assert_eq!((status.keys, status.age), (0, None)); // not fetched yet
+    /// # Ok::<(), tower_sigv4_callers::Error>(())
+    /// ```
     #[must_use]
     pub fn key_status(&self) -> Vec<KeyStatus> {
         let status =
