@@ -100,7 +100,7 @@ fn origins_that_cannot_be_signed_for_are_rejected_with_the_setting() {
                 "a.execute-api.us-east-1.amazonaws.com:443",
                 "",
             ),
-            &["not an AWS"],
+            &["without a port"],
         ),
         (
             with_custom(get("/", ""), "u@a.execute-api.us-east-1.amazonaws.com", ""),

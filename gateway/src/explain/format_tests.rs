@@ -234,8 +234,8 @@ fn errors_that_node_prints_are_parsed() {
 #[test]
 fn responses_to_head_state_no_reason() {
     let saved = curl_output()
-        .replace("GET", "HEAD")
-        .replace(&rejection(), "");
+        .replace(&rejection(), "")
+        .replace("GET", "HEAD");
     let error = Explanation::parse(&saved, None).err().unwrap_or_default();
     assert!(error.contains("repeat the request with GET"), "{error}");
 }
