@@ -149,13 +149,14 @@ fn condition(
         if list.as_slice().is_empty() {
             return Err(list.error("arn is empty, so no caller matches; name an ARN"));
         }
+        let patterns = list.as_slice().iter().map(arn_pattern);
+        let parsed = patterns.collect::<Result<_, _>>()?;
         if verify.iam.is_none() {
             let message =
                 "arn matches no caller without IAM principals; add a section [verify.iam]";
             return Err(list.error(message));
         }
-        let patterns = list.as_slice().iter().map(arn_pattern);
-        return Ok(CallerMatch::Arns(patterns.collect::<Result<_, _>>()?));
+        return Ok(CallerMatch::Arns(parsed));
     }
     check_issuer(file, section, issuer.as_ref())?;
     let named = claim.iter().flatten();

@@ -120,7 +120,7 @@ fn mistakes_have_a_line_and_a_remedy() {
         ),
         (
             "match = { arn = \"arn:aws:iam::1:role/orders\" }\nallow = \"*\"",
-            "no mechanism of [verify] proves an IAM principal yet",
+            "arn matches no caller without IAM principals",
         ),
         (
             "match = { arn = \"orders\" }\nallow = \"*\"",

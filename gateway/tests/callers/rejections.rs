@@ -73,8 +73,8 @@ async fn rejections_have_the_format_of_the_client_and_are_counted() {
 
     let metrics = metrics(&gateway).await;
     for line in [
-        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",origin=\"s3\",route=\"s3\"} 1",
-        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",origin=\"s3\",route=\"/unnamed\"} 1",
+        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",mechanism=\"sigv4\",origin=\"s3\",route=\"s3\"} 1",
+        "sigv4_gateway_verify_rejections_total{kind=\"not-allowed\",mechanism=\"sigv4\",origin=\"s3\",route=\"/unnamed\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} missing in {metrics}");
     }

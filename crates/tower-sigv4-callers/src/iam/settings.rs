@@ -96,7 +96,8 @@ impl IamSettings {
     {
         self.endpoints = Vec::new();
         for region in regions {
-            self.endpoints.extend(Endpoint::for_region(region.as_ref())?);
+            self.endpoints
+                .extend(Endpoint::for_region(region.as_ref())?);
         }
         if self.endpoints.is_empty() {
             return Err(Error::new(
