@@ -44,7 +44,11 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
     let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
     let is_same = ours.is_some() && normalized(ours) == normalized(theirs);
     if own.is_derived() {
-        if let Some(diagnosis) = client_mismatch(own, derived.as_ref(), is_same) {
+        // An origin may show the canonical request alone.
+        let shows_same = theirs.is_none()
+            && normalized(Some(&own.canonical_request))
+                == normalized(rejection.canonical_request.as_deref());
+        if let Some(diagnosis) = client_mismatch(own, derived.as_ref(), is_same || shows_same) {
             return diagnosis;
         }
     } else if is_same {
