@@ -99,7 +99,9 @@ async fn no_request_is_signed_with_the_key_of_another_user() {
     const REQUESTS: usize = 20_000;
     let servers = Servers::start().await;
     // Credentials expire, and users are evicted, while requests are signed.
-    servers.pool.set_lifetime(std::time::Duration::from_secs(15));
+    servers
+        .pool
+        .set_lifetime(std::time::Duration::from_secs(15));
     let gateway = Arc::new(servers.gateway("max_sessions = 48"));
     let tokens: Arc<Vec<_>> = Arc::new(
         (0..USERS)

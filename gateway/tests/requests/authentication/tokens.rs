@@ -217,8 +217,10 @@ async fn log_names_the_caller_and_the_cause_but_no_token() {
     let issuer = Issuer::start().await;
     let origin = TestOrigin::start(OK).await;
     let config = verified_config(&origin, &issuer.verify());
-    let logged =
-        LoggingGateway::start(&with_log(&config, "format = \"json\"\nlevel = \"trace\"\n"));
+    let logged = LoggingGateway::start(&with_log(
+        &config,
+        "format = \"json\"\nlevel = \"trace\"\naccess = true\n",
+    ));
     let valid = issuer.token("alice");
     let foreign = Issuer::start().await.token("mallory");
     for token in [&valid, &foreign] {

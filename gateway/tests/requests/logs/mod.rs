@@ -76,14 +76,14 @@ async fn each_request_is_one_line_of_json() {
             "/orders/17",
             200,
             orders,
-            json!({ "access_key_id": ACCESS_KEY_ID }),
+            json!({ "access_key_id": ACCESS_KEY_ID, "caller": ACCESS_KEY_ID, "mechanism": "sigv4" }),
         ),
         line(
             "POST",
             "/orders",
             403,
             orders,
-            json!({ "rejection": "missing-authentication" }),
+            json!({ "rejection": "missing-authentication", "mechanism": "sigv4" }),
         ),
         line(
             "GET",
