@@ -23,7 +23,7 @@ const PARTITIONS: [(&str, &str, &str); 8] = [
 
 impl Endpoint {
     /// Returns the endpoints of a region. `us-east-1` has the global one too (AWS STS API Reference, "Endpoints").
-    pub(super) fn of_region(region: &str) -> Result<Vec<Self>, Error> {
+    pub(super) fn for_region(region: &str) -> Result<Vec<Self>, Error> {
         if !is_region(region) {
             return Err(Error::new(format!(
                 "{region:?} is not a region; use one such as \"eu-west-1\""
@@ -93,7 +93,7 @@ mod tests {
                 &["sts.eusc-de-east-1.amazonaws.eu"],
             ),
         ] {
-            let endpoints = Endpoint::of_region(region).expect("a region");
+            let endpoints = Endpoint::for_region(region).expect("a region");
             let found: Vec<_> = endpoints.iter().map(|endpoint| &*endpoint.host).collect();
             assert_eq!(
                 (found.as_slice(), endpoints[0].partition),
@@ -117,7 +117,7 @@ mod tests {
             "a/-1",
             "us-east-1 ",
         ] {
-            assert!(Endpoint::of_region(name).is_err(), "{name}");
+            assert!(Endpoint::for_region(name).is_err(), "{name}");
         }
     }
 }

@@ -59,7 +59,7 @@ impl IamSettings {
             server_id: HeaderValue::from_str(server_id).map_err(|_| invalid())?,
             server_id_header: HeaderName::from_static("x-sigv4-server-id"),
             url_header: HeaderName::from_static("x-sigv4-caller-url"),
-            endpoints: Endpoint::of_region("us-east-1")?,
+            endpoints: Endpoint::for_region("us-east-1")?,
             relay_url: None,
             accounts: Vec::new(),
             principals: Vec::new(),
@@ -96,7 +96,8 @@ impl IamSettings {
     {
         self.endpoints = Vec::new();
         for region in regions {
-            self.endpoints.extend(Endpoint::of_region(region.as_ref())?);
+            self.endpoints
+                .extend(Endpoint::for_region(region.as_ref())?);
         }
         if self.endpoints.is_empty() {
             return Err(Error::new(
