@@ -63,8 +63,10 @@ impl Authentication {
         let verification = &self.verification;
         let principal_header = verification.principals.as_ref().map(IamVerifier::header);
         if !verification.verifies(&head) {
-            // The origin could use it here.
-            if let Some(name) = principal_header {
+            // The origin could use them here. Its own `authorization` stays.
+            let tokens = self.token_headers.iter();
+            let custom = tokens.filter(|name| **name != header::AUTHORIZATION);
+            for name in custom.chain(principal_header) {
                 head.headers.remove(name);
             }
             let open = self.open.clone();

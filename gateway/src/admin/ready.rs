@@ -130,7 +130,8 @@ async fn check_issuers(verification: Option<CallerVerification>) -> Option<Strin
     let tokens = callers.tokens.as_ref()?;
     let fetched = time::timeout(CREDENTIALS_TIMEOUT, tokens.ready()).await;
     let has_keys = callers.issuers().iter().any(|status| status.keys > 0);
-    if matches!(fetched, Ok(Ok(()))) || has_keys || callers.signatures.is_some() {
+    let has_others = callers.signatures.is_some() || callers.principals.is_some();
+    if matches!(fetched, Ok(Ok(()))) || has_keys || has_others {
         return None;
     }
     Some("no caller can be verified: the keys of no issuer could be fetched".to_owned())

@@ -8,7 +8,7 @@ use super::{
     denied::AccessDenied,
     grant::Grant,
     matching::CallerFacts,
-    readings::other_readings,
+    readings::all_readings,
     rules::{Authorization, BucketPlace, CallerRules, S3Facts},
     s3::{self, HeadAccesses, S3Head},
 };
@@ -100,6 +100,8 @@ impl Authorization {
             }
             // A compressed body is not read.
             Some(_) if head.headers.contains_key(header::CONTENT_ENCODING) => Decision::Denied,
+            // No key in the body could be allowed.
+            Some(_) if !grants.have_method_on(route, &Method::DELETE) => Decision::Denied,
             Some(bucket) => Decision::DependsOnBody(DeleteObjects { route, bucket }),
         })
     }
@@ -151,7 +153,8 @@ impl Authorization {
             // The path of no route.
             Err(_) => grants.allow_all_routes(&methods),
         };
-        allows(route) && other_readings(head).iter().all(allows_reading)
+        allows(route)
+            && all_readings(head).is_some_and(|readings| readings.iter().all(allows_reading))
     }
 }
 
@@ -164,6 +167,12 @@ where
 {
     fn allow(&self, route: usize, access: &Access) -> bool {
         self.0.clone().any(|grant| grant.allows(route, access))
+    }
+
+    fn have_method_on(&self, route: usize, method: &Method) -> bool {
+        self.0
+            .clone()
+            .any(|grant| grant.has_method_on(route, method))
     }
 
     fn allow_all_routes(&self, methods: &[Method]) -> bool {

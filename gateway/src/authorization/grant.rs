@@ -34,6 +34,12 @@ impl Grant {
         self.has_route(route) && self.methods.is_none() && self.objects.is_none()
     }
 
+    /// Returns `true` if the grant has a method on a route, for some object at least.
+    pub(super) fn has_method_on(&self, route: usize, method: &Method) -> bool {
+        let contains = |methods: &Vec<Method>| methods.contains(method);
+        self.has_route(route) && self.methods.as_ref().is_none_or(contains)
+    }
+
     pub(super) fn allows(&self, route: usize, access: &Access) -> bool {
         let has_method = |methods: &Vec<Method>| methods.contains(&access.method);
         self.has_route(route)
@@ -76,6 +82,35 @@ impl ObjectPattern {
                 self.bucket.matches(bucket) && self.key.covers_prefix(prefix)
             }
             Target::Object { bucket, key } => self.bucket.matches(bucket) && self.key.matches(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_have_methods_on_their_routes() {
+        let grant = |routes: &[usize], methods: &[Method]| Grant {
+            routes: Some(routes.to_vec()),
+            methods: Some(methods.to_vec()),
+            objects: Some(Vec::new()),
+        };
+        let all = Grant {
+            routes: None,
+            methods: None,
+            objects: None,
+        };
+        for (written, expected) in [
+            (all, true),
+            (grant(&[1], &[Method::DELETE]), true),
+            (grant(&[0, 1], &[Method::GET, Method::DELETE]), true),
+            (grant(&[0], &[Method::DELETE]), false),
+            (grant(&[1], &[Method::GET, Method::POST]), false),
+        ] {
+            let found = written.has_method_on(1, &Method::DELETE);
+            assert_eq!(found, expected, "{written:?}");
         }
     }
 }

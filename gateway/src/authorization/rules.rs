@@ -14,11 +14,11 @@ pub(crate) struct Authorization {
     pub(super) rules: OriginRules,
     /// In the order of the rules.
     pub(super) routes: Vec<RouteFacts>,
-    /// Limits the bodies in memory.
+    /// Limits the bodies that are read at a time.
     pub(super) bodies: Arc<Semaphore>,
 }
 
-/// Maximum number of bodies in memory, of at most 1 MiB each.
+/// Maximum number of bodies that are read at a time, of at most 1 MiB each.
 const MAX_BODIES: usize = 32;
 
 impl Authorization {

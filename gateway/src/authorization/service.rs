@@ -1,23 +1,32 @@
 //! The layer between the verification of callers and the cache.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use http::{Extensions, Method, Request, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prometheus::IntCounterVec;
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use tokio::time;
+use tower::{ServiceExt, load_shed::error::Overloaded, service_fn, util::BoxCloneSyncService};
 use tower_sigv4_callers::jwt::VerifiedToken;
 
 use super::{
     decision::{Decision, DeleteObjects},
+    limits::InFlight,
     matching::CallerFacts,
     rules::Authorization,
 };
-use crate::{BoxError, caller::Caller, request_route::RequestRoute, service::RouteService};
+use crate::{
+    BoxError, caller::Caller, min_body_rate::SlowBody, request_route::RequestRoute,
+    service::RouteService,
+};
 
 /// Maximum size of a DeleteObjects body, in bytes.
 const MAX_BODY_LEN: usize = 1024 * 1024;
+/// Time to wait until fewer bodies are read; then 503.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time to read a body; then 408.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes on the requests that their verified callers may send.
 pub(crate) fn authorized(
@@ -64,29 +73,29 @@ impl AuthorizedService {
         if decision == Decision::Denied {
             return Err(denied().into());
         }
-        let mut admitted = Vec::new();
+        let mut in_flight = Vec::new();
         for section in authorization.matching(caller) {
-            admitted.push(section.limits.admit(id).inspect_err(|limited| {
-                self.counters
-                    .with_label_values(&[&*section.name, limited.name()])
-                    .inc();
-            })?);
+            let admitted = section
+                .limits
+                .admit(proof.limited_id())
+                .inspect_err(|limited| {
+                    self.counters
+                        .with_label_values(&[&*section.name, limited.name()])
+                        .inc();
+                })?;
+            in_flight.extend(admitted);
         }
-        let Decision::DependsOnBody(objects) = decision else {
-            return self
-                .inner
-                .clone()
-                .oneshot(Request::from_parts(head, body))
-                .await;
-        };
-        let _permit = authorization.bodies.acquire().await?;
-        match self.read_allowed(caller, &objects, body).await? {
-            Some(judged) => {
-                let judged_request = Request::from_parts(head, judged);
-                self.inner.clone().oneshot(judged_request).await
+        let allowed_body = match decision {
+            Decision::DependsOnBody(objects) => {
+                let judged = self.read_allowed(caller, &objects, body).await?;
+                judged.ok_or_else(denied)?
             }
-            None => Err(denied().into()),
-        }
+            _ => body,
+        };
+        let inner = self.inner.clone();
+        let allowed = Request::from_parts(head, allowed_body);
+        let response = inner.oneshot(allowed).await?;
+        Ok(counted_to_its_end(response, in_flight))
     }
 
     /// Returns the route of a request: the one that signing uses.
@@ -104,7 +113,12 @@ impl AuthorizedService {
         objects: &DeleteObjects,
         body: Body,
     ) -> Result<Option<Body>, BoxError> {
-        let bytes = match Limited::new(body, MAX_BODY_LEN).collect().await {
+        let acquired = time::timeout(PERMIT_TIMEOUT, self.authorization.bodies.acquire());
+        let permit = acquired.await.map_err(|_| Overloaded::new())??;
+        let reading = Limited::new(body, MAX_BODY_LEN).collect();
+        let read = time::timeout(READ_TIMEOUT, reading).await;
+        drop(permit);
+        let bytes = match read.map_err(|_| SlowBody)? {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Ok(None),
             Err(error) => return Err(error),
@@ -112,6 +126,19 @@ impl AuthorizedService {
         let is_allowed = self.authorization.allows_body(caller, objects, &bytes);
         Ok(is_allowed.then(|| Body::from(bytes)))
     }
+}
+
+/// Counts a request as concurrent until the body of its response ends.
+fn counted_to_its_end(response: Response, in_flight: Vec<InFlight>) -> Response {
+    if in_flight.is_empty() {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_err(move |error| {
+            let _counted = &in_flight; // dropped with the body
+            error
+        }))
+    })
 }
 
 /// A caller, and the proof of its facts.
@@ -128,6 +155,14 @@ impl Proof {
         })
     }
 
+    /// Returns the ID whose requests are limited: the role's for each of its sessions, whose names callers choose.
+    fn limited_id(&self) -> &str {
+        match &self.caller {
+            Caller::Principal(principal) => principal.role_arn().unwrap_or_else(|| principal.arn()),
+            Caller::Key { .. } | Caller::Token { .. } => self.caller.id(),
+        }
+    }
+
     fn facts(&self) -> CallerFacts<'_> {
         match (&self.caller, &self.token) {
             (Caller::Key { verified, .. }, _) => CallerFacts::Key {
@@ -142,5 +177,28 @@ impl Proof {
             },
             (Caller::Token { .. }, None) => CallerFacts::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+    use crate::authorization::limits::CallerLimits;
+
+    #[tokio::test]
+    async fn requests_count_until_the_body_of_the_response_ends() {
+        let limits = CallerLimits::new(None, Some(1));
+        let admitted = limits.admit("a").expect("admitted");
+        let response = counted_to_its_end(
+            Response::new(Body::from("text")),
+            admitted.into_iter().collect(),
+        );
+        assert!(limits.admit("a").is_err());
+        assert_eq!(response.body().size_hint().exact(), Some(4));
+        let collected = response.into_body().collect().await.expect("a body");
+        assert_eq!(collected.to_bytes(), "text");
+        assert!(limits.admit("a").is_ok());
     }
 }

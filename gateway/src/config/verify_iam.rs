@@ -32,6 +32,12 @@ pub(crate) struct IamSection {
 impl IamSection {
     pub(crate) fn settings(&self) -> Result<IamSettings, ConfigError> {
         let id = &self.server_id;
+        // Anyone can create an account of AWS.
+        if self.accounts.is_none() && self.principals.is_none() {
+            return Err(id.error(
+                "[verify.iam] accepts any account of AWS; set accounts, or principals = [\"arn:**\"] to accept all",
+            ));
+        }
         let mut settings =
             IamSettings::new(id.get_ref()).map_err(|error| id.error(error.to_string()))?;
         if let Some(list) = &self.regions {
@@ -66,7 +72,7 @@ impl IamSection {
 
 fn not_empty<'a>(key: &str, list: &'a OneOrMany) -> Result<Vec<&'a str>, ConfigError> {
     if list.as_slice().is_empty() {
-        let message = format!("{key} is empty; remove it to accept all");
+        let message = format!("{key} is empty; name at least one");
         return Err(list.error(message));
     }
     Ok(list.names())

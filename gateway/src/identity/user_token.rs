@@ -13,11 +13,14 @@ pub(crate) struct Account {
     pub(crate) subject: String,
 }
 
-/// An account in one application: a trust policy may accept the tokens of one audience, and not those of another.
+/// An account in one application: a trust policy may accept the tokens of one audience or kind, and not those of
+/// another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct User {
     pub(crate) account: Account,
     audience: String,
+    /// `token_use` of Amazon Cognito: an ID token or an access token.
+    token_use: String,
 }
 
 /// A token that the gateway has verified.
@@ -38,10 +41,12 @@ impl UserToken {
         // Access tokens of Amazon Cognito have a client in place of an audience.
         let claims = token.claims();
         let audience = claims.get("aud").or_else(|| claims.get("client_id"));
+        let token_use = claims.get("token_use");
         Some(Self {
             user: User {
                 account,
                 audience: audience.map(Value::to_string).unwrap_or_default(),
+                token_use: token_use.map(Value::to_string).unwrap_or_default(),
             },
             token,
         })
@@ -76,7 +81,7 @@ impl User {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let Account { issuer, subject } = &self.account;
         let mut bytes = Vec::new();
-        for part in [issuer, subject, &self.audience] {
+        for part in [issuer, subject, &self.audience, &self.token_use] {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }

@@ -152,6 +152,13 @@ async fn an_ambiguous_path_needs_each_route_that_an_origin_may_read() {
         send(&mut client, "AKIDORDERS", &overridden).await.status,
         403
     );
+    for name in ["x-original-url", "x-rewrite-url"] {
+        for (path, expected) in [("/orders/2", 200), ("/billing/1", 403)] {
+            let replaced = Draft::new("GET", "/orders/1").header(name, path);
+            let response = send(&mut client, "AKIDORDERS", &replaced).await;
+            assert_eq!(response.status, expected, "{name}: {path}");
+        }
+    }
     assert_eq!(
         send(&mut client, "AKIDADMIN", &overridden).await.status,
         200

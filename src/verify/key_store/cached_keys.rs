@@ -10,7 +10,8 @@ use crate::clock::Clock;
 ///
 /// Keys are looked up before their signature is verified, with IDs and session tokens of unauthenticated clients:
 ///
-/// - Concurrent requests with one ID and token share a lookup. It goes on as long as one of them waits for it.
+/// - Concurrent requests with equal [`KeyRequest`]s share a lookup: ID, token, service, region, and place of the
+///   signature. It goes on as long as one of them waits for it.
 /// - A key is cached for the [`ttl`](CachedKeys::with_ttl), a minute, and not longer than its credentials are valid. An
 ///   unknown key is cached for the [`negative_ttl`](CachedKeys::with_negative_ttl), 10 seconds. A failed lookup is not
 ///   cached: the requests that waited fail, and the next one looks up the key.

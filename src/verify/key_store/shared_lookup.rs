@@ -92,7 +92,14 @@ impl CacheState {
         let id = request.access_key_id();
         EntryId {
             access_key: self.hash_key_id(id),
-            request: self.hasher.hash_one((id, request.session_token())),
+            // The store may decide by each of these.
+            request: self.hasher.hash_one((
+                id,
+                request.session_token(),
+                request.service(),
+                request.region(),
+                request.is_presigned(),
+            )),
         }
     }
 

@@ -310,7 +310,7 @@ async fn forms_of_this_crate_are_accepted() {
 #[tokio::test]
 async fn variants_are_accepted() {
     type Change = fn(&mut Form);
-    let rows: [(&str, Change); 15] = [
+    let rows: [(&str, Change); 16] = [
         ("a bucket with a slash", |f| f.uri.push('/')),
         ("an empty query", |f| f.uri.push('?')),
         ("a host of AWS", |f| {
@@ -327,6 +327,11 @@ async fn variants_are_accepted() {
         }),
         ("a field that is ignored", |f| f.add("x-ignore-me", "any")),
         ("the name of the file", |f| f.set("key", "user/${filename}")),
+        ("a file in a folder", |f| {
+            f.conditions.push(json!({ "key": "user/photo.png" }));
+            f.set("key", "user/${filename}");
+            f.file = Some(("C:\\images/photo.png", "content"));
+        }),
         ("an empty prefix", |f| {
             f.add("x-amz-meta-tag", "any");
             f.conditions

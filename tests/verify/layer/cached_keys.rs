@@ -158,6 +158,35 @@ async fn requests_with_different_tokens_share_nothing() {
 }
 
 #[tokio::test]
+async fn requests_of_different_scopes_share_nothing() {
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let count = lookups.clone();
+    // A store that knows the keys of one service.
+    let keys = CachedKeys::new(move |request: KeyRequest<'static>| {
+        count.fetch_add(1, SeqCst);
+        async move {
+            let key = Credentials::new(request.access_key_id(), "secret", None, None, "test");
+            Ok::<_, io::Error>((request.service() == "s3").then_some(key))
+        }
+    });
+    for _ in 0..2 {
+        for (scope, is_known) in [
+            (KeyRequest::new("ABC", "execute-api", "us-east-1"), false),
+            (KeyRequest::new("ABC", "s3", "us-east-1"), true),
+            (KeyRequest::new("ABC", "s3", "eu-west-1"), true),
+            (
+                KeyRequest::new("ABC", "s3", "us-east-1").with_presigned(true),
+                true,
+            ),
+        ] {
+            let found = keys.lookup(&scope).await.expect("no error");
+            assert_eq!(found.is_some(), is_known, "{scope:?}");
+        }
+    }
+    assert_eq!(lookups.load(SeqCst), 4);
+}
+
+#[tokio::test]
 async fn failed_lookups_are_not_cached() {
     let database = Database::new(Reply::Fail);
     let keys = CachedKeys::new(database.store());

@@ -49,7 +49,7 @@
 //!
 //! # Replays
 //!
-//! Whoever sees a URL can use it at this server until it expires: it is a secret, like a token. Use TLS, let URLs expire
+//! Anyone who has a URL can use it at this server until it expires: it is a secret, like a token. Use TLS, let URLs expire
 //! after a few minutes, and do not log the header. A request has no other protection by the signature: neither its path
 //! nor its body are signed.
 //!
@@ -58,7 +58,8 @@
 //! STS gets each URL once. Its result is cached until the URL expires, in 10,000 entries at most; rejections are cached
 //! for 30 seconds, in entries of their own. Concurrent requests with one URL share a request to STS. If STS is not
 //! available, requests with new URLs get 503, and those with a cached principal are accepted. At most 64 requests to STS
-//! run at a time.
+//! run at a time. A flood of invalid URLs occupies them, and callers with new URLs then wait or get 503: limit the rate of
+//! clients in front of this layer.
 
 mod arn_pattern;
 mod endpoint;

@@ -60,7 +60,7 @@ impl VerifiedPrincipal {
     /// Returns the ARN, such as `arn:aws:iam::123456789012:user/team/alice` or
     /// `arn:aws:sts::123456789012:assumed-role/orders/session`.
     ///
-    /// Whoever assumes a role chooses the name of its session, unless the role's trust policy says otherwise.
+    /// The caller that assumes a role chooses the name of its session, unless the role's trust policy says otherwise.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.inner.arn

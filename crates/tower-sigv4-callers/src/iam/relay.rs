@@ -78,7 +78,7 @@ impl Relay {
     }
 }
 
-/// Returns `true` if STS rejects the number of requests, whoever sent this one.
+/// Returns `true` if STS limits the rate of requests. This request is not at fault.
 fn is_throttled(body: &[u8]) -> bool {
     let document = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let code = document.pointer("/Error/Code").and_then(Value::as_str);

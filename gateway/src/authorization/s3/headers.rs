@@ -94,7 +94,12 @@ pub(super) fn right(name: &str, headers: &HeaderMap) -> HeaderRight {
         return HeaderRight::Everything;
     }
     if !name.starts_with("x-amz-") {
-        return HeaderRight::Object;
+        // Another vendor's name of a source.
+        return if name.contains("copy-source") {
+            HeaderRight::Everything
+        } else {
+            HeaderRight::Object
+        };
     }
     match name {
         "x-amz-copy-source" => HeaderRight::CopySource,

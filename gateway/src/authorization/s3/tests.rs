@@ -57,6 +57,8 @@ fn each_operation_needs_its_right() {
         ("GET", "/b?prefix=a&prefix=b", "GET *"),
         ("GET", "/b?prefix=a;prefix=b", "GET *"),
         ("GET", "/b?prefix=a&policy", "GET *"),
+        ("GET", "/b?prefix=a+b", "GET *"),
+        ("GET", "/b?%70refix=a+b", "GET *"),
         ("GET", "/b?policy", "GET b/"),
         ("GET", "/b?location", "GET b/"),
         ("GET", "/b?session", "GET *"),
@@ -97,8 +99,8 @@ fn each_operation_needs_its_right() {
         ("PUT", "/b/k?partNumber=1&uploadId=u", "PUT b/k"),
         ("POST", "/b/k?uploads", "POST b/k"),
         ("POST", "/b/k?uploadId=u", "POST b/k"),
-        ("POST", "/b/k?restore", "POST b/k"),
-        ("POST", "/b/k?select&select-type=2", "POST b/k"),
+        ("POST", "/b/k?restore", "POST *"),
+        ("POST", "/b/k?select&select-type=2", "POST *"),
         ("POST", "/b/k", "POST *"),
         ("POST", "/b/k?delete", "POST *"),
         ("OPTIONS", "/b/k", "OPTIONS b/k"),
@@ -197,6 +199,8 @@ fn headers_need_their_right() {
         ("x-amz-future-source", "c/k", "PUT b/k, PUT *"),
         ("x-goog-copy-source", "c/k", "PUT b/k, PUT *"),
         ("x-copy-from", "c/k", "PUT b/k, PUT *"),
+        ("copy-source", "c/k", "PUT b/k, PUT *"),
+        ("x-other-copy-source", "c/k", "PUT b/k, PUT *"),
         ("x-forwarded-for", "192.0.2.1", "PUT b/k"),
     ] {
         assert_eq!(

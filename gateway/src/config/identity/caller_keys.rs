@@ -6,7 +6,7 @@ use super::{
     section::{IdentitySection, value_of},
     template::Template,
 };
-use crate::config::{error::ConfigError, value::Spanned};
+use crate::config::{error::ConfigError, value::Spanned, verify_keys_endpoint::is_loopback};
 
 impl IdentitySection {
     pub(super) fn identity_pool(&self) -> Result<IdentityPool, ConfigError> {
@@ -28,6 +28,7 @@ impl IdentitySection {
             endpoint: endpoint
                 .map(|url| {
                     let example = "https://cognito-identity.eu-west-1.amazonaws.com";
+                    check_secure(url)?;
                     checked_endpoint(url, example)
                 })
                 .transpose()?,
@@ -41,6 +42,9 @@ impl IdentitySection {
                 .error("source = \"caller-web-identity\" needs role_arn; add it to the identity"));
         }
         self.check_web_identity_keys("caller-web-identity", "remove it")?;
+        if let Some(url) = &self.sts_endpoint {
+            check_secure(url)?;
+        }
         let mut role = self.role(false)?;
         match &self.session_name {
             None => role.session_name = Template::caller(),
@@ -85,6 +89,20 @@ impl IdentitySection {
             ),
         ))
     }
+}
+
+/// Rejects a URL over which others could read the tokens of callers.
+fn check_secure(url: &Spanned<String>) -> Result<(), ConfigError> {
+    let parsed = url::Url::parse(url.get_ref());
+    let is_readable =
+        parsed.is_ok_and(|it| it.scheme() == "http" && !it.host_str().is_some_and(is_loopback));
+    if is_readable {
+        return Err(url.error(format!(
+            "{:?} gets the tokens of callers, so http is accepted for this machine only; write an https URL",
+            url.get_ref()
+        )));
+    }
+    Ok(())
 }
 
 /// Checks the form of an ID (Amazon Cognito Federated Identities API Reference, `GetId`, "IdentityPoolId").

@@ -5,7 +5,7 @@ use aws_credential_types::provider;
 use super::{cognito::IdentityPoolClient, http::HttpClients, token_exchange::TokenExchange};
 use crate::{
     config::{CallerSource, SessionValues},
-    identity::user_token::UserToken,
+    identity::user_token::{Account, UserToken},
 };
 
 /// Client for all users of an identity.
@@ -15,7 +15,11 @@ pub(crate) struct UserClient(Kind);
 #[derive(Debug)]
 enum Kind {
     IdentityPool(Box<IdentityPoolClient>),
-    Role(Box<TokenExchange>),
+    Role {
+        exchange: Box<TokenExchange>,
+        /// `true` if all users are of one issuer, so that the subject alone names a user.
+        has_one_issuer: bool,
+    },
 }
 
 impl UserClient {
@@ -25,9 +29,10 @@ impl UserClient {
             CallerSource::IdentityPool(pool) => {
                 Kind::IdentityPool(Box::new(IdentityPoolClient::new(pool.clone(), clients)))
             }
-            CallerSource::WebIdentity { role, .. } => {
-                Kind::Role(Box::new(TokenExchange::new(role.clone(), clients)))
-            }
+            CallerSource::WebIdentity { role, login } => Kind::Role {
+                exchange: Box::new(TokenExchange::new(role.clone(), clients)),
+                has_one_issuer: login.is_some(),
+            },
         }))
     }
 
@@ -39,9 +44,18 @@ impl UserClient {
     ) -> provider::Result {
         match &self.0 {
             Kind::IdentityPool(pool) => pool.credentials(token, identity_id).await,
-            Kind::Role(exchange) => {
+            Kind::Role {
+                exchange,
+                has_one_issuer,
+            } => {
+                let Account { issuer, subject } = token.account();
+                let caller = if *has_one_issuer {
+                    subject.clone()
+                } else {
+                    format!("{issuer}|{subject}")
+                };
                 let values = SessionValues {
-                    caller: &token.account().subject,
+                    caller: &caller,
                     ..SessionValues::default()
                 };
                 exchange

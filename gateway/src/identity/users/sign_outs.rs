@@ -14,6 +14,9 @@ use crate::identity::user_token::{Account, UserToken};
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Limits the memory to about 30 MB.
 const CAPACITY: u64 = 100_000;
+/// Seconds by which the clock of an issuer may be ahead. Without them, a token that was issued just before the sign-out
+/// would stay valid. A user that signs in again waits as long.
+const CLOCK_SKEW: f64 = 60.0;
 
 /// Times of sign-outs.
 pub(crate) struct SignOuts {
@@ -27,14 +30,15 @@ impl SignOuts {
         self.times.insert(account.clone(), seconds_since_epoch());
     }
 
-    /// Returns `true` if the user has signed out since the token was issued. A token without a time of issue counts as
-    /// older.
+    /// Returns `true` if the user has signed out since the token was issued, or less than [`CLOCK_SKEW`] before. A token
+    /// without a time of issue counts as older.
     pub(super) fn ends(&self, token: &UserToken) -> bool {
         let Some(signed_out) = self.times.get(token.account()) else {
             return false;
         };
-        // Tokens have whole seconds.
-        token.issued_at().is_none_or(|issued| issued <= signed_out)
+        token
+            .issued_at()
+            .is_none_or(|issued| issued <= signed_out + CLOCK_SKEW)
     }
 }
 

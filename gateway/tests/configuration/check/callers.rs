@@ -1,4 +1,4 @@
-//! Mistakes in `[[verify.jwt]]` and `[verify.keys_endpoint]`.
+//! Mistakes in `[[verify.jwt]]`, `[verify.iam]` and `[verify.keys_endpoint]`.
 
 use super::{VALID, check};
 
@@ -19,6 +19,12 @@ url = \"https://keys.example.com/lookup\"
 timeout = \"2s\"
 ";
 
+const PRINCIPALS: &str = "[verify]
+[verify.iam]
+server_id = \"gateway.example.com\"
+principals = [\"arn:**\"]
+";
+
 fn assert_mistakes(section: &str, mistakes: &[(&str, &str, usize, &str)]) {
     let valid = VALID.replace("no-override", "always") + section;
     let (code, text) = check(&valid);
@@ -32,6 +38,17 @@ fn assert_mistakes(section: &str, mistakes: &[(&str, &str, usize, &str)]) {
         assert!(text.contains(expected), "{to}: {text}");
         assert!(!text.contains("hunter2"), "{to}: {text}");
     }
+}
+
+#[test]
+fn mistakes_in_principals_are_reported_with_line_and_remedy() {
+    assert_mistakes(
+        PRINCIPALS,
+        &[
+            ("principals = [\"arn:**\"]\n", "", 20, "set accounts"),
+            ("[\"arn:**\"]", "[]", 21, "name at least one"),
+        ],
+    );
 }
 
 #[test]

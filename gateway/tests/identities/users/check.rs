@@ -100,6 +100,12 @@ fn mistakes_are_reported_with_line_and_remedy() {
         ),
         (
             pool,
+            &*format!("{pool}cognito_endpoint = \"http://cognito.example.com\"\n"),
+            9,
+            "http is accepted for this machine only",
+        ),
+        (
+            pool,
             &*format!("{pool}chain = [\"web\"]\nrole_arn = \"arn:aws:iam::123456789012:role/a\"\n"),
             7,
             "an identity has a source or a chain",

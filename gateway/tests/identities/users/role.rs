@@ -1,6 +1,6 @@
 //! Users that assume a role with their own token.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use serde_json::json;
 
@@ -23,7 +23,8 @@ async fn each_user_assumes_the_role_with_its_own_token() {
     let issuer = Issuer::start().await;
     let sts = Sts::start().await;
     let origin = Origin::start(sts.keys.clone()).await;
-    let config = server() + &identity(&sts, "duration = \"15m\"") + &issuer.verify();
+    let more = format!("duration = \"15m\"\nlogin = \"{}\"", issuer.login());
+    let config = server() + &identity(&sts, &more) + &issuer.verify();
     let gateway = gateway(&(config + &route("orders", &origin, "users")));
     let users = ["alice", "bob/..|bob"];
     let tokens = users.map(|user| issuer.token(user));
@@ -69,7 +70,7 @@ async fn user_that_the_trust_policy_rejects_gets_403() {
 }
 
 #[tokio::test]
-async fn users_of_two_issuers_or_audiences_do_not_share_credentials() {
+async fn users_of_two_issuers_audiences_or_kinds_of_tokens_do_not_share_credentials() {
     let issuers = [Issuer::start().await, Issuer::start().await];
     let sts = Sts::start().await;
     let origin = Origin::start(sts.keys.clone()).await;
@@ -84,10 +85,19 @@ async fn users_of_two_issuers_or_audiences_do_not_share_credentials() {
     let mut claims = issuers[0].claims(&tokens[0]).expect("valid");
     claims["aud"] = json!("another");
     tokens.push(issuers[0].sign(&claims));
+    let mut access = issuers[0].claims(&tokens[0]).expect("valid");
+    access["token_use"] = json!("access");
+    tokens.push(issuers[0].sign(&access));
     for token in tokens.iter().chain(&tokens) {
         let response = get_as(&gateway, token, "/orders").await;
         assert_eq!(response.status, 200, "{}", response.body);
     }
-    assert_eq!(origin.different().len(), 3);
-    assert_eq!(sts.calls().len(), 3);
+    assert_eq!(origin.different().len(), 4);
+    let calls = sts.calls();
+    let names: HashSet<_> = calls
+        .iter()
+        .map(|call| call.parameter("RoleSessionName").expect("a name"))
+        .collect();
+    // One for each issuer and subject.
+    assert_eq!((calls.len(), names.len()), (4, 2), "{names:?}");
 }

@@ -23,7 +23,13 @@ async fn post(gateway: &Gateway, content_type: &str, body: &str) -> TestResponse
 #[tokio::test]
 async fn sign_out_ends_the_credentials_and_tokens_of_one_user() {
     let servers = Servers::cacheable("public, max-age=600").await;
-    let gateway = gateway(&(servers.config("") + "cache = true\n"));
+    // Accepts tokens from the near future.
+    let skew = "algorithms = [\"ES256\"]\nclock_skew = \"5m\"\n";
+    let config = servers
+        .config("")
+        .replace("algorithms = [\"ES256\"]\n", skew);
+    assert!(config.contains(skew));
+    let gateway = gateway(&(config + "cache = true\n"));
     let [alice, bob] = ["alice", "bob"].map(|user| servers.issuer.token(user));
     let before = get_as(&gateway, &alice, "/orders").await.body;
     assert!(before.ends_with("alice"), "{before}");
@@ -42,10 +48,13 @@ async fn sign_out_ends_the_credentials_and_tokens_of_one_user() {
     assert!(rejected.body.contains("signed out"), "{}", rejected.body);
     assert_eq!(get_as(&gateway, &bob, "/orders").await.status, 200);
 
-    // Tokens have whole seconds, so that a new one counts from the next second on.
+    // The clock of the issuer may be ahead, so that a new token counts from the next minute on.
     let mut claims = servers.issuer.claims(&alice).expect("valid");
-    let issued = claims["iat"].as_u64().expect("a number") + 30;
-    claims["iat"] = issued.into();
+    let issued = claims["iat"].as_u64().expect("a number");
+    claims["iat"] = (issued + 30).into();
+    let early = servers.issuer.sign(&claims);
+    assert_eq!(get_as(&gateway, &early, "/orders").await.status, 403);
+    claims["iat"] = (issued + 120).into();
     let new = servers.issuer.sign(&claims);
     let after = get_as(&gateway, &new, "/orders?new").await;
     assert_eq!(after.status, 200, "{}", after.body);

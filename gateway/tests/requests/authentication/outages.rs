@@ -54,3 +54,15 @@ async fn gateway_is_degraded_if_only_tokens_fail() {
     assert_eq!(ready.status, 200, "{}", ready.body);
     assert!(ready.body.contains(&issuer.url), "{}", ready.body);
 }
+
+#[tokio::test]
+async fn gateway_is_ready_for_principals_if_tokens_fail() {
+    let issuer = Issuer::start().await;
+    let principals =
+        "[verify]\n[verify.iam]\nserver_id = \"gateway\"\naccounts = [\"123456789012\"]\n";
+    let verify = principals.to_owned() + &unreachable(&issuer).await;
+    let (_origin, gateway) = start(&verify).await;
+    let ready = admin(&gateway, "GET", "/readyz", "\r\n").await;
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.body.contains(&issuer.url), "{}", ready.body);
+}

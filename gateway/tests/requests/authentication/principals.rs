@@ -52,19 +52,19 @@ impl Sts {
     }
 
     async fn respond(State(calls): State<Arc<AtomicUsize>>) -> Json<Value> {
-        calls.fetch_add(1, Ordering::SeqCst);
+        let number = calls.fetch_add(1, Ordering::SeqCst);
         Json(
             json!({ "GetCallerIdentityResponse": { "GetCallerIdentityResult": {
                 "Account": "123456789012",
-                "Arn": "arn:aws:sts::123456789012:assumed-role/orders-eu/session",
-                "UserId": "AROAEXAMPLE:session",
+                "Arn": format!("arn:aws:sts::123456789012:assumed-role/orders-eu/session-{number}"),
+                "UserId": format!("AROAEXAMPLE:session-{number}"),
             }}}),
         )
     }
 
     fn verify(&self) -> String {
         format!(
-            "[verify.iam]\nserver_id = \"{SERVER_ID}\"\nsts_endpoint = \"http://{}\"\n",
+            "[verify.iam]\nserver_id = \"{SERVER_ID}\"\nsts_endpoint = \"http://{}\"\naccounts = [\"123456789012\"]\n",
             self.address
         )
     }
@@ -76,6 +76,11 @@ impl Sts {
 
 /// Presigns a `GetCallerIdentity` for a server, and returns the header with it.
 fn header(url: &str, server_id: &str, secret: &str) -> String {
+    header_for(url, server_id, secret, 300)
+}
+
+/// Returns such a header with a URL that expires after some seconds.
+fn header_for(url: &str, server_id: &str, secret: &str, seconds: u64) -> String {
     let settings = SigningSettings::new("sts", "us-east-1")
         .expect("a scope")
         .with_signed_headers(|_: &http::HeaderName| true);
@@ -85,7 +90,7 @@ fn header(url: &str, server_id: &str, secret: &str) -> String {
     let request = Request::get(url).header("x-sigv4-server-id", server_id);
     let (mut head, ()) = request.body(()).expect("valid").into_parts();
     Signer::new()
-        .presign(&mut head, &params, Duration::from_secs(300))
+        .presign(&mut head, &params, Duration::from_secs(seconds))
         .expect("presigned");
     format!("x-sigv4-caller-url: {}\r\n", head.uri)
 }
@@ -161,6 +166,22 @@ async fn principals_are_allowed_by_their_arn() {
         assert_eq!(response.status, status, "{pattern}: {}", response.body);
         assert_eq!(origin.requests().len(), usize::from(status == 200));
     }
+}
+
+#[tokio::test]
+async fn sessions_of_a_role_share_its_rate() {
+    let sts = Sts::start().await;
+    let caller = format!(
+        "[verify]\n{}[[caller]]\nmatch = {{ any = true }}\nallow = \"*\"\nrate = \"2/h\"\n",
+        sts.verify()
+    );
+    let (origin, gateway) = start(&caller).await;
+    for (seconds, status) in [(300, 200), (301, 200), (302, 429)] {
+        let session = header_for(URL, SERVER_ID, "secret", seconds);
+        let response = get(&gateway, "/orders", &session).await;
+        assert_eq!(response.status, status, "{}", response.body);
+    }
+    assert_eq!((sts.calls(), origin.requests().len()), (3, 2));
 }
 
 #[tokio::test]
