@@ -8,7 +8,7 @@ mod format_tests;
 mod har;
 mod literal;
 mod log;
-mod remedies;
+pub(crate) mod remedies;
 #[cfg(test)]
 mod tests;
 
@@ -129,7 +129,11 @@ impl Explanation {
         let rejection =
             Rejection::from_response(status, &headers, &body[..body.len().min(MAX_BODY_LEN)]);
         let diagnosis = diagnose(&rejection, signed_request).ok_or_else(|| {
-            if is_head && status.is_client_error() && exchange.body.trim().is_empty() {
+            let is_unexplained = matches!(
+                status,
+                StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN
+            );
+            if is_head && is_unexplained && exchange.body.trim().is_empty() {
                 return HEAD_REASONS.to_owned();
             }
             format!(
@@ -179,7 +183,7 @@ impl Explanation {
             json!({
                 "cause": diagnosis.cause().name(),
                 "summary": diagnosis.summary(),
-                "remedy": remedies::of(diagnosis.cause()),
+                "remedy": remedies::for_diagnosis(diagnosis),
                 "client_forms": diagnosis.client_forms().iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         });
@@ -247,7 +251,10 @@ impl Explanation {
     ) -> fmt::Result {
         writeln!(out, "cause  {}", diagnosis.cause())?;
         writeln!(out, "reason {}", diagnosis.summary())?;
-        writeln!(out, "remedy {}", remedies::of(diagnosis.cause()))?;
+        for (number, remedy) in remedies::for_diagnosis(diagnosis).split("; ").enumerate() {
+            let label = if number == 0 { "remedy" } else { "      " };
+            writeln!(out, "{label} {remedy}")?;
+        }
         if let Some(note) = &self.note {
             writeln!(out, "\n{note}")?;
         }
@@ -259,10 +266,6 @@ impl Explanation {
                 out,
                 "\nParts of this request that known clients sign in another form"
             )?;
-        } else if diagnosis.cause() == Cause::SecretOrClient {
-            let likelier = "No known client signs this request in another form than AWS, so the secret is the likelier \
-                            reason.";
-            writeln!(out, "\n{likelier}")?;
         }
         for form in forms {
             writeln!(out, "  {form}")?;

@@ -64,6 +64,18 @@ impl RequestEdits {
         }
     }
 
+    /// Returns `true` if the route removes, copies, sets, adds or moves to a header of this name, in any spelling.
+    pub(crate) fn changes(&self, name: &HeaderName) -> bool {
+        let targets = self.copy.iter().map(|(to, _)| to);
+        let fixed = self.set.iter().chain(&self.add).map(|(own, _)| own);
+        self.remove
+            .iter()
+            .chain(targets)
+            .chain(fixed)
+            .chain(&self.moved_authorization)
+            .any(|own| is_same_name(own, name))
+    }
+
     /// Sets and adds the fixed values.
     pub(crate) fn apply_fixed(&self, head: &mut Parts) {
         for (name, value) in &self.set {
@@ -121,12 +133,7 @@ impl ResponseEdits {
 /// Removes a header, and those that a server behind CGI or WSGI reads as the same one: they read `_` as `-`.
 fn remove_all_spellings(headers: &mut HeaderMap, name: &HeaderName) {
     headers.remove(name);
-    let is_same = |other: &HeaderName| {
-        let (mut own, mut read) = (name.as_str().bytes(), other.as_str().bytes());
-        other.as_str().contains('_')
-            && own.len() == read.len()
-            && own.all(|byte| read.next().map(hyphen) == Some(hyphen(byte)))
-    };
+    let is_same = |other: &HeaderName| other.as_str().contains('_') && is_same_name(name, other);
     let spellings: Vec<_> = headers
         .keys()
         .filter(|other| is_same(other))
@@ -135,6 +142,17 @@ fn remove_all_spellings(headers: &mut HeaderMap, name: &HeaderName) {
     for spelling in spellings {
         headers.remove(spelling);
     }
+}
+
+/// Compares two names as a server does that reads `_` as `-`.
+fn is_same_name(name: &HeaderName, other: &HeaderName) -> bool {
+    let letters = |text: &HeaderName| text.as_str().len();
+    letters(name) == letters(other)
+        && name
+            .as_str()
+            .bytes()
+            .map(hyphen)
+            .eq(other.as_str().bytes().map(hyphen))
 }
 
 fn hyphen(byte: u8) -> u8 {

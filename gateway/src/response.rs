@@ -96,7 +96,7 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) 
         rejection.extensions_mut().insert(diagnosis.clone());
         return rejection;
     }
-    let mut forwarded = response.map(|body| Body::new(CheckedTrailers(body)));
+    let mut forwarded = response.map(|body| Body::new(CheckedTrailers::without_forbidden(body)));
     // The version of the origin's connection; hyper would end an HTTP/1.0 response as if it were complete.
     *forwarded.version_mut() = Version::HTTP_11;
     if normalize_length(forwarded.headers_mut()).is_none() {

@@ -26,13 +26,14 @@ use crate::{
     authentication::authenticated,
     authorization::authorized,
     build::{ActiveConfig, CallerVerification, Route},
-    header_edits::ResponseEdits,
+    header_edits::{RequestEdits, ResponseEdits},
     headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
     request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
+    trailers::CheckedTrailers,
 };
 
 /// The routes, in the order of the rules.
@@ -181,9 +182,10 @@ fn route_service(
     }
     let edits = |inner: RouteService| match route.request_edits.clone() {
         None => inner,
-        Some(edits) => {
-            boxed(inner.map_request(move |request| edited(request, |it| edits.apply_to_client(it))))
-        }
+        Some(edits) => boxed(inner.map_request(move |request| {
+            let changed = edited(request, |it| edits.apply_to_client(it));
+            without_trailers_of(edits.clone(), changed)
+        })),
     };
     // Authorization judges the headers that are sent.
     let verified = edits(authorize(service.clone()));
@@ -213,6 +215,18 @@ fn edited(request: Request<Body>, edit: impl FnOnce(&mut Parts)) -> Request<Body
     let (mut head, body) = request.into_parts();
     edit(&mut head);
     Request::from_parts(head, body)
+}
+
+/// Removes trailers with names that the route changes. An origin may merge them into the headers (RFC 9110, section 6.5.1).
+fn without_trailers_of(edits: Arc<RequestEdits>, request: Request<Body>) -> Request<Body> {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    request.map(|body| {
+        Body::new(CheckedTrailers::new(body, move |name: &HeaderName| {
+            edits.changes(name)
+        }))
+    })
 }
 
 fn rate_limited(quota: Quota, service: RouteService) -> RouteService {

@@ -49,17 +49,40 @@ fn is_forbidden(name: &HeaderName) -> bool {
 }
 
 /// Removes the forbidden fields of a frame with trailers.
-pub(crate) fn remove_forbidden(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+pub(crate) fn remove_forbidden(frame: Frame<Bytes>) -> Frame<Bytes> {
+    remove_from(frame, is_forbidden)
+}
+
+fn remove_from(mut frame: Frame<Bytes>, is_removed: impl Fn(&HeaderName) -> bool) -> Frame<Bytes> {
     if let Some(trailers) = frame.trailers_mut() {
-        remove_where(trailers, is_forbidden);
+        remove_where(trailers, is_removed);
     }
     frame
 }
 
-/// A body without forbidden trailers. Unlike `MapFrame`, it has the length of the inner body.
-pub(crate) struct CheckedTrailers<B>(pub(crate) B);
+/// A body without the trailers that a function selects. Unlike `MapFrame`, it has the length of the inner body.
+pub(crate) struct CheckedTrailers<B, F = fn(&HeaderName) -> bool> {
+    body: B,
+    is_removed: F,
+}
 
-impl<B: Body<Data = Bytes> + Unpin> Body for CheckedTrailers<B> {
+impl<B> CheckedTrailers<B> {
+    pub(crate) fn without_forbidden(body: B) -> Self {
+        Self::new(body, is_forbidden)
+    }
+}
+
+impl<B, F: Fn(&HeaderName) -> bool> CheckedTrailers<B, F> {
+    pub(crate) fn new(body: B, is_removed: F) -> Self {
+        Self { body, is_removed }
+    }
+}
+
+impl<B, F> Body for CheckedTrailers<B, F>
+where
+    B: Body<Data = Bytes> + Unpin,
+    F: Fn(&HeaderName) -> bool + Unpin,
+{
     type Data = Bytes;
     type Error = B::Error;
 
@@ -67,16 +90,18 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CheckedTrailers<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.0)
+        let this = &mut *self;
+        let is_removed = &this.is_removed;
+        Pin::new(&mut this.body)
             .poll_frame(cx)
-            .map_ok(remove_forbidden)
+            .map_ok(|frame| remove_from(frame, is_removed))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }

@@ -157,7 +157,7 @@ fn concurrent_requests_share_a_lookup() {
 }
 
 #[test]
-fn dropped_requests_stop_no_other() {
+fn dropped_requests_do_not_stop_others() {
     schedules::check(|| {
         let model = Model::new();
         let others = [(); 2].map(|()| {

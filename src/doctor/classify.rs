@@ -164,7 +164,8 @@ impl Rejection {
     /// The Amazon S3 User Guide, "Making requests using the REST API", "Redirects".
     fn is_of_other_region(&self, request: Option<&SignedRequest>) -> bool {
         let is_signed = |region: &String| request.is_some_and(|signed| signed.region == *region);
-        let is_redirect = ["PermanentRedirect", "TemporaryRedirect"].contains(&&*self.code)
+        let has_redirect_code = ["PermanentRedirect", "TemporaryRedirect"].contains(&&*self.code);
+        let is_redirect = has_redirect_code
             || [
                 StatusCode::MOVED_PERMANENTLY,
                 StatusCode::TEMPORARY_REDIRECT,
@@ -174,7 +175,9 @@ impl Rejection {
             .region
             .as_ref()
             .is_some_and(|region| !is_signed(region));
-        names_other
-            && (is_redirect || self.status == StatusCode::BAD_REQUEST && self.code.is_empty())
+        // The endpoint in the body may have no known region.
+        has_redirect_code && self.region.is_none()
+            || names_other
+                && (is_redirect || self.status == StatusCode::BAD_REQUEST && self.code.is_empty())
     }
 }

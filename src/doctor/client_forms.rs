@@ -115,9 +115,14 @@ impl SentHead {
         forms
     }
 
+    /// Returns `true` if the forms of clients are not computed.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.path.len() + self.query.len() > MAX_TARGET_LEN
+    }
+
     /// Returns the signers that send the `user-agent` of this request, or all if there is none.
     fn signers(&self) -> Vec<&'static Signer> {
-        if self.path.len() + self.query.len() > MAX_TARGET_LEN {
+        if self.is_too_long() {
             return Vec::new();
         }
         let sends = |signer: &&Signer| signer.sends(&self.user_agent);
@@ -180,7 +185,8 @@ impl SentHead {
 
     /// Returns all edits for this kind of path, that of AWS first.
     pub(super) fn all_edits(&self) -> impl Iterator<Item = Edits> {
-        let other_paths = if self.path.len() + self.query.len() > MAX_TARGET_LEN {
+        let is_too_long = self.is_too_long();
+        let other_paths = if is_too_long {
             &[][..]
         } else if self.encodes_twice {
             &PathEdit::TWICE[..]
@@ -188,20 +194,23 @@ impl SentHead {
             &PathEdit::ONCE[..]
         };
         let paths = [PathEdit::Aws].iter().chain(other_paths);
-        paths.copied().flat_map(|path| {
-            let queries = [QueryEdit::Aws].into_iter().chain(QueryEdit::ALL);
+        paths.copied().flat_map(move |path| {
+            let other_queries = if is_too_long {
+                &[][..]
+            } else {
+                &QueryEdit::ALL[..]
+            };
+            let queries = [QueryEdit::Aws].iter().chain(other_queries).copied();
             queries.flat_map(move |query| {
-                [HostEdit::Aws, HostEdit::WithoutPort]
-                    .into_iter()
-                    .flat_map(move |host| {
-                        let values = [ValueEdit::Aws].into_iter().chain(ValueEdit::ALL);
-                        values.map(move |value_edit| Edits {
-                            path,
-                            query,
-                            host,
-                            values: value_edit,
-                        })
+                HostEdit::ALL.into_iter().flat_map(move |host| {
+                    let values = [ValueEdit::Aws].into_iter().chain(ValueEdit::ALL);
+                    values.map(move |value_edit| Edits {
+                        path,
+                        query,
+                        host,
+                        values: value_edit,
                     })
+                })
             })
         })
     }

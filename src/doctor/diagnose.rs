@@ -19,7 +19,8 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     let (cause, summary) = match Class::classify(rejection, request)? {
         Class::Mismatch if is_signed_by_cloudfront(rejection, request) => (
             Cause::BodyHashMissing,
-            "CloudFront signed the request, and if it has a body, without its hash, which the client did not send",
+            "the response came through CloudFront: if its origin access control signed the request for a Lambda function \
+             URL, a body needs its hash from the client, which did not send it",
         ),
         Class::Mismatch => return Some(mismatch(rejection, request)),
         Class::OtherRegion => return Some(other_region(rejection, request)),
@@ -27,15 +28,9 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             Cause::SignatureVersion,
             "the request is signed with version 2 or another old scheme, and the origin accepts only version 4",
         ),
-        Class::OtherAuthorization if fronts_routes => (
-            Cause::NotSigned,
-            "no signature of version 4 arrived, but an authorization of another scheme, such as a Bearer token: the \
-             route requires IAM, or API Gateway has no such route",
-        ),
-        Class::OtherAuthorization => (
-            Cause::NotSigned,
-            "no signature of version 4 arrived, but an authorization of another scheme, such as a Bearer token",
-        ),
+        Class::OtherAuthorization => {
+            return Some(other_authorization(rejection, fronts_routes));
+        }
         Class::EmptyDenial => (
             Cause::HeaderNotSigned,
             "the signature does not cover content-type, and servers such as Ceph RadosGW reject that without a message",
@@ -123,7 +118,8 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     Some(Diagnosis::new(cause, summary))
 }
 
-/// Returns `true` if CloudFront's origin access control signed a request for a function URL, which shows nothing else.
+/// Returns `true` if CloudFront's origin access control may have signed a request for a function URL, which shows
+/// nothing else. It replaces the client's signature unless that takes precedence.
 ///
 /// The Amazon CloudFront Developer Guide, "Restrict access to an AWS Lambda function URL origin".
 fn is_signed_by_cloudfront(rejection: &Rejection, request: Option<&SignedRequest>) -> bool {
@@ -134,15 +130,36 @@ fn is_signed_by_cloudfront(rejection: &Rejection, request: Option<&SignedRequest
             .is_none_or(|signed| signed.service == "lambda" && !signed.traits.has_content_sha256)
 }
 
+/// The origin shows the header, or only its hash.
+fn other_authorization(rejection: &Rejection, fronts_routes: bool) -> Diagnosis {
+    let received = if rejection.message.contains("Bearer ") {
+        "an authorization of another scheme, a Bearer token"
+    } else {
+        "an authorization of another scheme or an incomplete signature"
+    };
+    let routes = if fronts_routes {
+        ": the route requires IAM, or API Gateway has no such route"
+    } else {
+        ""
+    };
+    let summary = format!("no signature of version 4 arrived, but {received}{routes}");
+    let remedy = if fronts_routes {
+        "sign with SigV4 in place of the token, or compare method and path, including the stage, with the deployed routes"
+    } else {
+        "sign with SigV4 in place of the token"
+    };
+    Diagnosis::new(Cause::NotSigned, summary).with_remedy(remedy)
+}
+
 fn other_region(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let right = rejection.region.as_deref().unwrap_or_default();
-    let summary = match request {
-        Some(signed) => format!(
+    let summary = match (request, rejection.region.as_deref()) {
+        (_, None) => "the bucket is at another endpoint, whose region is unknown".to_owned(),
+        (Some(signed), Some(right)) => format!(
             "the request was signed for region {}, but the bucket is in {}",
             quoted(&signed.region),
             quoted(right),
         ),
-        None => format!("the bucket is in region {}", quoted(right)),
+        (None, Some(right)) => format!("the bucket is in region {}", quoted(right)),
     };
     Diagnosis::new(Cause::WrongRegion, summary)
 }

@@ -14,6 +14,8 @@ pub struct Diagnosis {
     client_forms: Vec<ClientForm>,
     client_request: Option<String>,
     clock_offset: Option<i64>,
+    /// In place of the remedy of the cause.
+    remedy: Option<&'static str>,
 }
 
 impl Diagnosis {
@@ -25,6 +27,7 @@ impl Diagnosis {
             client_forms: Vec::new(),
             client_request: None,
             clock_offset: None,
+            remedy: None,
         }
     }
 
@@ -38,6 +41,13 @@ impl Diagnosis {
     pub(super) fn with_clock_offset(self, clock_offset: Option<i64>) -> Self {
         Self {
             clock_offset,
+            ..self
+        }
+    }
+
+    pub(super) fn with_remedy(self, remedy: &'static str) -> Self {
+        Self {
+            remedy: Some(remedy),
             ..self
         }
     }
@@ -68,10 +78,18 @@ impl Diagnosis {
         &self.summary
     }
 
-    /// Returns the remedy: [`Cause::remedy`].
+    /// Returns the remedy: [`Cause::remedy`], or [`specific_remedy`](Self::specific_remedy) if there is one.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
-        self.cause.remedy()
+        self.remedy.unwrap_or_else(|| self.cause.remedy())
+    }
+
+    /// Returns the remedy of this rejection if it differs from that of its cause.
+    ///
+    /// It names no setting of this library, so that programs with words of their own for each [`Cause`] can show it.
+    #[must_use]
+    pub fn specific_remedy(&self) -> Option<&'static str> {
+        self.remedy
     }
 
     /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.

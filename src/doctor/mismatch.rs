@@ -12,6 +12,10 @@ use super::{
 const SIGNED_AGAIN: &str =
     "the origin received another signature than the one sent: another component signs again";
 
+/// Remedy after a check of the secret, which cannot show more.
+const SECRET_CHECKED: &str = "compare the secret access key with its source; if it is the right one, sign with a current version of the client \
+     or with an SDK of AWS";
+
 /// Diagnoses a signature that does not match.
 pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     let missing = rejection.quoted_before(" is signed and not present");
@@ -120,7 +124,7 @@ fn client_mismatch(
     is_same: bool,
 ) -> Option<Diagnosis> {
     let check = own.check_secret(derived.map(|parts| parts.payload));
-    let (cause, summary) = match check {
+    let (cause, description) = match check {
         Some(SecretCheck::Client {
             canonical_request,
             forms,
@@ -141,24 +145,33 @@ fn client_mismatch(
             "the given secret access key made this signature from the request as it was sent, so the request was \
              changed on the way, or the origin has another secret for the access key ID",
         ),
-        Some(SecretCheck::Unknown) if is_same || derived.is_none() => (
-            Cause::WrongSecret,
-            "the given secret access key did not make this signature, neither from the canonical request of AWS nor \
-             from that of a known client",
-        ),
+        Some(unknown @ SecretCheck::Unknown { .. }) if is_same || derived.is_none() => {
+            let summary = if matches!(unknown, SecretCheck::Unknown { skips_forms: true }) {
+                "the given secret did not make this signature from AWS's form, and the target is too long to compute \
+                 the forms of clients: the secret is wrong, or the client canonicalised in another way"
+            } else {
+                "the given secret did not make this signature from AWS's or a known client's form: it is wrong, or \
+                 the client canonicalised in another way"
+            };
+            return Some(
+                Diagnosis::new(Cause::SecretOrClient, summary)
+                    .with_remedy(SECRET_CHECKED)
+                    .with_client_forms(own.known_forms()),
+            );
+        }
         None if is_same => (
             Cause::SecretOrClient,
             "either the secret access key is wrong, or the client canonicalised differently: the origin derived the \
              request as it was sent",
         ),
-        Some(SecretCheck::Aws | SecretCheck::Unknown) | None => return None,
+        Some(SecretCheck::Aws | SecretCheck::Unknown { .. }) | None => return None,
     };
     let forms = if cause == Cause::SecretOrClient {
         own.known_forms()
     } else {
         Vec::new()
     };
-    Some(Diagnosis::new(cause, summary).with_client_forms(forms))
+    Some(Diagnosis::new(cause, description).with_client_forms(forms))
 }
 
 /// Describes the first form, and counts the others.

@@ -6,7 +6,10 @@ use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
 use super::canonical_parser::redacted;
-use crate::sigv4::{error_code::strip_namespace, scope::Timestamp};
+use crate::{
+    SigningSettings,
+    sigv4::{error_code::strip_namespace, scope::Timestamp},
+};
 
 /// The parts of a response that show why an origin rejected a signature.
 ///
@@ -182,6 +185,13 @@ impl Rejection {
             "AWSAccessKeyId" => set(&mut self.access_key_id),
             "SignatureProvided" => set(&mut self.signature_provided),
             "Region" => set(&mut self.region),
+            "Endpoint" if self.region.is_none() => {
+                // S3 names the endpoint of the bucket alone in the body of a redirect.
+                let settings = SigningSettings::infer(text.trim()).ok();
+                self.region = settings
+                    .filter(|inferred| inferred.service() == "s3")
+                    .map(|inferred| inferred.region().to_owned());
+            }
             "HeadersNotSigned" => set(&mut self.headers_not_signed),
             "ServerTime" => self.time = DateTime::from_str(text, Format::DateTime).ok(),
             _ => {}

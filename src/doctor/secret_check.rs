@@ -23,8 +23,8 @@ pub(super) enum SecretCheck {
         canonical_request: String,
         forms: Vec<ClientForm>,
     },
-    /// The secret did not make the signature in any known form.
-    Unknown,
+    /// The secret did not make the signature in any computed form.
+    Unknown { skips_forms: bool },
 }
 
 /// Signature to check, with the time and scope that it was made for.
@@ -92,6 +92,8 @@ impl ClientSignature<'_> {
             }
             tried.push(form);
         }
-        SecretCheck::Unknown
+        SecretCheck::Unknown {
+            skips_forms: head.is_too_long(),
+        }
     }
 }

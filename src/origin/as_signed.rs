@@ -151,6 +151,7 @@ impl AsSigned {
 
     /// Creates the origins that requests can have without an allocation.
     fn with_table(mut self) -> Self {
+        self.origin = self.origin.with_redirect_regions(&self.lists.regions);
         let regions = self
             .lists
             .regions

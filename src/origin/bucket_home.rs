@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::bucket_host::is_bucket_name;
 use crate::{
     Origin, SigningSettings,
-    sigv4::infer::{is_region, partition, split_suffix},
+    sigv4::{
+        infer::{is_region, partition, split_suffix},
+        scope::matches_pattern,
+    },
 };
 
 /// A bucket, and the origin that its requests are sent to unless its region is known to be another.
@@ -53,6 +56,8 @@ impl BucketHome {
     }
 
     /// Returns the same origin in another region of the same partition: its host differs in the region alone.
+    ///
+    /// Returns `None` for a region that an [`AsSigned`](super::AsSigned) does not list.
     pub(crate) fn in_region(&self, region: &str) -> Option<Origin> {
         let own = &self.origin.options().settings;
         if !is_region(region) || partition(region) != partition(own.region()) {
@@ -60,6 +65,11 @@ impl BucketHome {
         }
         if region == own.region() {
             return Some(self.origin.clone());
+        }
+        let patterns = self.origin.options().redirect_regions.as_deref();
+        let is_listed = |pattern: &String| matches_pattern(pattern, region);
+        if patterns.is_some_and(|list| !list.iter().any(is_listed)) {
+            return None;
         }
         let host = Endpoint::parse(self.origin.host())?.host_in(region);
         // The table of endpoints has the last word.
@@ -130,6 +140,7 @@ fn split_last(name: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::AsSigned;
 
     fn home(url: &str, path: &str) -> Option<BucketHome> {
         BucketHome::new(&Origin::infer(url).expect(url), path)
@@ -211,6 +222,29 @@ mod tests {
             ] {
                 assert!(found.in_region(region).is_none(), "{host} {region:?}");
             }
+        }
+    }
+
+    #[test]
+    fn regions_outside_the_lists_of_as_signed_are_not_followed() {
+        let origin = Origin::infer("https://s3.us-east-1.amazonaws.com").expect("S3");
+        let (head, ()) = http::Request::get("/bucket/key")
+            .body(())
+            .expect("a request")
+            .into_parts();
+        let listed = AsSigned::new(origin)
+            .with_regions(["us-east-1", "eu-*"])
+            .expect("valid");
+        let chosen = listed.choose(&head).expect("the origin");
+        let found = BucketHome::new(&chosen, "/bucket/key").expect("a bucket");
+        for (region, is_followed) in [
+            ("us-east-1", true),
+            ("eu-west-1", true),
+            ("us-west-2", false),
+            ("ap-south-1", false),
+        ] {
+            let moved = found.in_region(region);
+            assert_eq!(moved.is_some(), is_followed, "{region}");
         }
     }
 

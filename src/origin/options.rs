@@ -37,6 +37,8 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) recovery: Option<bool>,
     /// Requests follow S3 to the region of a bucket.
     pub(super) redirects: bool,
+    /// Patterns of the regions that requests follow S3 to; `None` for all.
+    pub(super) redirect_regions: Option<Arc<[String]>>,
     /// `None` for the credentials of the layer.
     #[cfg(feature = "sign")]
     pub(crate) identity: Option<Arc<dyn PickIdentity>>,
@@ -74,6 +76,7 @@ impl<S> Options<S> {
             forwarded,
             recovery: None,
             redirects: true,
+            redirect_regions: None,
             #[cfg(feature = "sign")]
             identity: None,
         }
@@ -95,6 +98,7 @@ impl<S> Options<S> {
             forwarded: self.forwarded,
             recovery: self.recovery,
             redirects: self.redirects,
+            redirect_regions: self.redirect_regions.clone(),
             #[cfg(feature = "sign")]
             identity: self.identity.clone(),
         }

@@ -288,6 +288,12 @@ impl Origin {
             && self.authority() == self.host()
     }
 
+    /// Limits the regions that requests follow S3 to: names, or prefixes with a star.
+    pub(super) fn with_redirect_regions(mut self, patterns: &[String]) -> Self {
+        self.options_mut().redirect_regions = Some(patterns.into());
+        self
+    }
+
     /// Returns a hash of the signed host, which is not unique.
     pub(crate) fn host_hash(&self) -> u64 {
         self.0.hash

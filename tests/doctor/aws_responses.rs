@@ -87,6 +87,31 @@ pub(super) fn diagnoses_of_unsigned_requests() -> Vec<Diagnosis> {
     let diagnosis = diagnose(&by_access_control, Some(&with_hash)).expect("one");
     assert_eq!(diagnosis.cause(), Cause::Mismatch, "{diagnosis}");
 
+    let by_cloudfront = diagnose(&by_access_control, None).expect("one");
+    assert!(
+        by_cloudfront.summary().contains(": if its origin access"),
+        "{by_cloudfront}"
+    );
+
+    for (endpoint, summary) in [
+        ("b.s3.eu-west-1.amazonaws.com", "in region \"eu-west-1\""),
+        ("b.s3-us-west-2.amazonaws.com", "in region \"us-west-2\""),
+        ("b.example.com", "another endpoint"),
+    ] {
+        let body = format!(
+            "<Error><Code>PermanentRedirect</Code><Message>Send requests to this endpoint.</Message>\
+             <Endpoint>{endpoint}</Endpoint></Error>"
+        );
+        let redirect = Rejection::from_response(
+            StatusCode::MOVED_PERMANENTLY,
+            &HeaderMap::new(),
+            body.as_bytes(),
+        );
+        let diagnosis = diagnose(&redirect, None).expect("one");
+        assert_eq!(diagnosis.cause(), Cause::WrongRegion, "{endpoint}");
+        assert!(diagnosis.summary().contains(summary), "{diagnosis}");
+    }
+
     let mut head = signed("s3", &credentials());
     let rados = rejection(
         403,

@@ -139,7 +139,9 @@ pub(super) fn diagnoses_of_curl() -> Vec<Diagnosis> {
 
             let other = request.clone().with_secret_access_key("other-key");
             let wrong = diagnose(rejection, Some(&other)).expect("a mismatch");
-            assert_eq!(wrong.cause(), Cause::WrongSecret, "{target}: {wrong}");
+            assert_eq!(wrong.cause(), Cause::SecretOrClient, "{target}: {wrong}");
+            assert!(wrong.summary().contains("it is wrong, or"), "{wrong}");
+            assert!(!wrong.remedy().contains("--secret-env"), "{wrong}");
             let shown = format!("{with} {with:?} {wrong} {wrong:?} {known:?}");
             assert!(
                 !shown.contains(&secret) && !shown.contains("other-key"),
@@ -260,6 +262,47 @@ const FORMS: &[Row] = &[
         "header x-note",
         "",
     ),
+    // Forms of signers that people write themselves.
+    (
+        "execute-api",
+        "/a?q=x%20y",
+        &[],
+        "/a\nq=x+y\nhost:HOST\n",
+        "query",
+        "",
+    ),
+    (
+        "execute-api",
+        "/a%28b?q=%28x%2A",
+        &[],
+        "/a%2528b\nq=(x*\nhost:HOST\n",
+        "query",
+        "",
+    ),
+    (
+        "execute-api",
+        "/a(b)",
+        &[("x-note", "a   b")],
+        "/a(b)\n\nhost:HOST\nx-note:a   b\n",
+        "path",
+        "curl 7.86 to 8.2",
+    ),
+    (
+        "execute-api",
+        "/a?b=1:2&a=3:4",
+        &[],
+        "/a\nb=1%3A2&a=3%3A4\nhost:HOST\n",
+        "query",
+        "",
+    ),
+    (
+        "execute-api",
+        "/a",
+        &[],
+        "/a\n\nhost:HOST:443\n",
+        "host",
+        "",
+    ),
 ];
 
 #[test]
@@ -374,6 +417,8 @@ fn very_long_targets_have_no_forms() {
     let request = curl(&target, &"0".repeat(64)).with_secret_access_key("secret");
     let diagnosis = diagnose(&opaque(), Some(&request)).expect("a mismatch");
     assert!(diagnosis.client_forms().is_empty());
+    assert_eq!(diagnosis.cause(), Cause::SecretOrClient);
+    assert!(diagnosis.summary().contains("too long"), "{diagnosis}");
 }
 
 /// A client's own text needs no derivation, so that equal texts prove a wrong secret.

@@ -264,13 +264,17 @@ fn requests_of_other_clients_are_parsed() {
             let diagnosis = diagnose(&rejected, Some(&sent)).expect("one");
             assert_eq!(diagnosis.cause(), Cause::SecretOrClient, "{diagnosis}");
             let own = credentials().secret_access_key().to_owned();
-            for (secret, summary) in [
-                (&*own, "the origin has another one"),
-                ("another", "did not make this signature"),
+            for (secret, cause, summary) in [
+                (&*own, Cause::WrongSecret, "the origin has another one"),
+                (
+                    "another",
+                    Cause::SecretOrClient,
+                    "did not make this signature",
+                ),
             ] {
                 let known = sent.clone().with_secret_access_key(secret);
                 let diagnosis = diagnose(&rejected, Some(&known)).expect("one");
-                assert_eq!(diagnosis.cause(), Cause::WrongSecret, "{diagnosis}");
+                assert_eq!(diagnosis.cause(), cause, "{diagnosis}");
                 assert!(
                     diagnosis.summary().contains(summary),
                     "{service}: {diagnosis}"

@@ -174,7 +174,8 @@ fn credential_warnings(identity: &Arc<Identity>) -> Vec<ConfigError> {
     let settings = identity.settings();
     let credentials = match &settings.path.source {
         Source::Static(credentials) => Some(credentials.clone()),
-        Source::Environment => environment_credentials(),
+        // The chain of AWS reads the environment first.
+        Source::Environment | Source::Aws => environment_credentials(),
         _ => None,
     };
     let findings = credentials.map_or_else(Vec::new, |known| lint_credentials(&known));

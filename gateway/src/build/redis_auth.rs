@@ -75,6 +75,14 @@ pub(super) fn apply(
             identity.name()
         )));
     }
+    let cache_name = section.cache.get_ref();
+    // The Amazon ElastiCache API Reference, `CreateReplicationGroup`, and the MemoryDB API Reference, `CreateCluster`.
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if cache_name.is_empty() || !cache_name.bytes().all(is_allowed) {
+        return Err(section.cache.error(format!(
+            "cache {cache_name:?} is not the name of a cache, which has letters, digits and hyphens; do not write its host"
+        )));
+    }
     let token = RedisToken::new(section);
     token
         .check()
@@ -92,7 +100,12 @@ pub(super) fn apply(
             Ok(RedisLogin::new(&settings.user, created.as_str(), valid_for))
         }
     };
-    store
-        .with_login(load)
-        .map_err(|error| auth.error(format!("redis_auth: {error}")))
+    store.with_login(load).map_err(|error| {
+        let text = error.to_string();
+        auth.error(if text.contains("needs TLS") {
+            "redis_auth needs TLS; start the URL with rediss://".to_owned()
+        } else {
+            format!("redis_auth: {text}")
+        })
+    })
 }

@@ -66,7 +66,7 @@ impl RequestHeadersSection {
                     "copy reads {from}, which remove has removed before; take it out of remove"
                 )));
             }
-            copy.push((to, from));
+            push_once(&mut copy, to, from, target)?;
         }
         let set = values(&self.set, forbidden_target)?;
         for name in self.set.keys() {
@@ -164,31 +164,47 @@ fn names(
     list: &[Spanned<String>],
     forbidden: impl Fn(&HeaderName) -> Option<String>,
 ) -> Result<Vec<HeaderName>, ConfigError> {
-    list.iter()
-        .map(|name| allowed_name(name, &forbidden))
-        .collect()
+    let mut parsed = Vec::new();
+    for name in list {
+        push_once(&mut parsed, allowed_name(name, &forbidden)?, (), name)?;
+    }
+    Ok(parsed.into_iter().map(|(name, ())| name).collect())
+}
+
+/// Adds a header, unless the list has it in another case.
+fn push_once<T>(
+    list: &mut Vec<(HeaderName, T)>,
+    parsed: HeaderName,
+    value: T,
+    written: &Spanned<String>,
+) -> Result<(), ConfigError> {
+    if list.iter().any(|(other, _)| *other == parsed) {
+        return Err(written.error(format!("{parsed} is listed twice; remove one of them")));
+    }
+    list.push((parsed, value));
+    Ok(())
 }
 
 fn values(
     list: &Values,
     forbidden: impl Fn(&HeaderName) -> Option<String>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
-    list.iter()
-        .map(|(name, text)| {
-            let parsed = allowed_name(name, &forbidden)?;
-            let mut value = HeaderValue::from_str(&referenced(text)?).map_err(|_| {
-                text.error("this is not a valid header value; remove control characters")
-            })?;
-            // S3 reads other values as other bytes.
-            if !value.as_bytes().is_ascii() {
-                return Err(text.error(
-                    "this header value is not ASCII; encode it (RFC 2047, or percent-encoding)",
-                ));
-            }
-            value.set_sensitive(is_reference(text));
-            Ok((parsed, value))
-        })
-        .collect()
+    let mut parsed = Vec::new();
+    for (name, text) in list {
+        let header = allowed_name(name, &forbidden)?;
+        let mut value = HeaderValue::from_str(&referenced(text)?).map_err(|_| {
+            text.error("this is not a valid header value; remove control characters")
+        })?;
+        // S3 reads other values as other bytes.
+        if !value.as_bytes().is_ascii() {
+            return Err(text.error(
+                "this header value is not ASCII; encode it (RFC 2047, or percent-encoding)",
+            ));
+        }
+        value.set_sensitive(is_reference(text));
+        push_once(&mut parsed, header, value, name)?;
+    }
+    Ok(parsed)
 }
 
 fn allowed_name(

@@ -80,7 +80,8 @@ fn the_secret_distinguishes_the_client_from_a_wrong_secret() {
     let wrong = Explanation::parse(&curl_output(), Some(&other))
         .expect("explanation")
         .to_string();
-    assert!(wrong.starts_with("cause  wrong-secret\n"), "{wrong}");
+    assert!(wrong.starts_with("cause  secret-or-client\n"), "{wrong}");
+    assert!(!wrong.contains("--secret-env"), "{wrong}");
     // The secret in the environment may be that of another key.
     let unrelated = given("other-key", Some("AKIDOTHER"));
     let same = Explanation::parse(&curl_output(), Some(&unrelated)).expect("explanation");
@@ -124,6 +125,9 @@ fn har_files_of_browsers_are_parsed() {
             .to_string();
         assert!(text.starts_with("cause  client-form\n"), "{text}");
     }
+    let saved = har(&[entry(403, "/x?b=2&a=1", Some(AUTHORIZATION), &plain)]);
+    let marked = Explanation::parse(&format!("\u{feff}{saved}"), None).expect("a mark");
+    assert!(marked.to_string().starts_with("cause  secret-or-client\n"));
     let unsigned = har(&[entry(403, "/x", None, &plain)]);
     let text = Explanation::parse(&unsigned, None)
         .expect("explanation")
@@ -142,6 +146,30 @@ fn har_files_of_browsers_are_parsed() {
     ] {
         let error = Explanation::parse(&saved, None).err().unwrap_or_default();
         assert!(error.contains(message), "{saved}: {error}");
+    }
+}
+
+/// Browsers omit binary and large bodies, so that a missing text does not show an empty body.
+#[test]
+fn missing_bodies_of_har_files_are_unknown() {
+    let content = json!({ "text": rejection() });
+    for (method, size, data, is_known) in [
+        ("GET", json!(null), json!(null), true),
+        ("GET", json!(-1), json!(null), true),
+        ("GET", json!(5), json!(null), false),
+        ("POST", json!(null), json!(null), false),
+        ("POST", json!(-1), json!(null), false),
+        ("POST", json!(0), json!(null), true),
+        ("POST", json!(5), json!({ "params": [] }), false),
+        ("POST", json!(5), json!({ "text": "hello" }), true),
+    ] {
+        let mut saved = entry(403, "/x", Some(AUTHORIZATION), &content);
+        saved["request"]["method"] = json!(method);
+        saved["request"]["bodySize"] = size.clone();
+        saved["request"]["postData"] = data.clone();
+        let exchange = har::parse(&har(&[saved])).expect("a HAR file");
+        let (_, payload) = exchange.request.expect("a request");
+        assert_eq!(payload.is_some(), is_known, "{method} {size} {data}");
     }
 }
 

@@ -31,12 +31,13 @@ struct SentRequest {
     #[serde(default)]
     headers: Vec<Header>,
     post_data: Option<PostData>,
+    /// Bytes, or -1 if unknown.
+    body_size: Option<i64>,
 }
 
 #[derive(Deserialize)]
 struct PostData {
-    #[serde(default)]
-    text: String,
+    text: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +64,7 @@ struct Header {
 
 /// Returns `true` if the text starts as a HAR file does.
 pub(super) fn is_har(saved: &str) -> bool {
-    let start: String = saved
+    let start: String = without_mark(saved)
         .chars()
         .filter(|letter| !letter.is_whitespace())
         .take(7)
@@ -71,10 +72,15 @@ pub(super) fn is_har(saved: &str) -> bool {
     start == "{\"log\":"
 }
 
+/// Removes the byte order mark, with which some programs save text.
+fn without_mark(saved: &str) -> &str {
+    saved.trim_start_matches('\u{feff}')
+}
+
 /// Returns the last rejected exchange, one with a signature if there is any.
 pub(super) fn parse(saved: &str) -> Result<Exchange, String> {
-    let file: File =
-        serde_json::from_str(saved).map_err(|error| format!("the HAR file is invalid: {error}"))?;
+    let file: File = serde_json::from_str(without_mark(saved))
+        .map_err(|error| format!("the HAR file is invalid: {error}"))?;
     let entries = || {
         file.log
             .entries
@@ -113,8 +119,6 @@ impl Entry {
         {
             head.headers.entry(header::HOST).or_insert(host);
         }
-        let sent = request.post_data.as_ref().map_or("", |data| &*data.text);
-        let payload = Payload::Hash(PayloadHash::of(sent.as_bytes()));
         let status = StatusCode::from_u16(self.response.status)
             .map_err(|_| "the status of the response in the HAR file is invalid")?;
         let content = &self.response.content;
@@ -127,7 +131,7 @@ impl Entry {
             |bytes| String::from_utf8_lossy(&bytes).into_owned(),
         );
         Ok(Exchange {
-            request: Some((head, Some(payload))),
+            request: Some((head, request.payload())),
             response: Some((status, header_map(&self.response.headers))),
             body,
             ..Exchange::default()
@@ -136,6 +140,21 @@ impl Entry {
 }
 
 impl SentRequest {
+    /// Returns `None` if the file may lack the body: browsers omit binary and large ones.
+    fn payload(&self) -> Option<Payload> {
+        let text = self.post_data.as_ref().and_then(|data| data.text.as_ref());
+        if let Some(sent) = text {
+            return Some(Payload::Hash(PayloadHash::of(sent.as_bytes())));
+        }
+        let may_be_unknown = self.post_data.is_none() && ["GET", "HEAD"].contains(&&*self.method);
+        let is_empty = match self.body_size {
+            Some(0) => true,
+            Some(-1) | None => may_be_unknown,
+            Some(_) => false,
+        };
+        is_empty.then_some(Payload::Hash(PayloadHash::EMPTY))
+    }
+
     fn is_signed(&self) -> bool {
         let is_authorization = |header: &Header| {
             header.name.eq_ignore_ascii_case("authorization") && header.value.starts_with("AWS4-")

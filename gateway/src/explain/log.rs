@@ -163,6 +163,13 @@ fn node_error(saved: &str) -> Option<Result<Exchange, String>> {
         texts.find(|text| name != "message" || text.contains("ignature"))
     };
     let head = member("_header");
+    // axios keeps the body of S3 as text.
+    let xml = saved
+        .rmatch_indices("data:")
+        .take(MAX_MEMBERS)
+        .find_map(|(at, mark)| {
+            literal::parse(&saved[at + mark.len()..]).filter(|text| text.contains("<Error>"))
+        });
     let mut body = String::new();
     for (name, element) in ERROR_MEMBERS {
         if let Some(text) = member(name) {
@@ -170,7 +177,13 @@ fn node_error(saved: &str) -> Option<Result<Exchange, String>> {
             let _ = write!(body, "<{element}>{escaped}</{element}>");
         }
     }
-    if body.is_empty() || head.is_none() && !body.contains("<CanonicalRequest>") {
+    if xml.is_some() {
+        body.clear();
+    }
+    let error = xml.unwrap_or_else(|| format!("<Error>{body}</Error>"));
+    if body.is_empty() && error == "<Error></Error>"
+        || head.is_none() && !error.contains("<CanonicalRequest>")
+    {
         return None;
     }
     let parse = || {
@@ -179,7 +192,7 @@ fn node_error(saved: &str) -> Option<Result<Exchange, String>> {
             None => Exchange::default(),
         };
         exchange.response = Some((StatusCode::FORBIDDEN, HeaderMap::new()));
-        exchange.body = format!("<Error>{body}</Error>");
+        exchange.body = error;
         Ok(exchange)
     };
     Some(parse())

@@ -1,9 +1,16 @@
 //! Remedies in the words of a user of the gateway: keys of its configuration, and settings of clients.
 
-use tower_sigv4::doctor::Cause;
+use tower_sigv4::doctor::{Cause, Diagnosis};
+
+/// Returns the remedy of a rejection.
+pub(crate) fn for_diagnosis(diagnosis: &Diagnosis) -> &'static str {
+    diagnosis
+        .specific_remedy()
+        .unwrap_or_else(|| of(diagnosis.cause()))
+}
 
 /// Returns the remedy of a cause. One that names a setting of the library becomes one for `gateway.toml`.
-pub(super) fn of(cause: Cause) -> &'static str {
+pub(crate) fn of(cause: Cause) -> &'static str {
     match cause {
         Cause::HostChanged => {
             "sign for the host that the origin sees: call the origin's own URL, or set signed_host in [[origin]], and \

@@ -17,7 +17,7 @@ use tower_sigv4::{
     verify::{Rejection, RejectionKind},
 };
 
-use crate::{authentication::CallerRejection, setting_names::setting_name};
+use crate::{authentication::CallerRejection, explain::remedies, setting_names::setting_name};
 
 const MAX_ENTRIES: usize = 20;
 /// Rejections beyond this rate are only counted, which keeps a flood cheap.
@@ -73,7 +73,12 @@ impl RecentRejections {
             let cause = diagnosis.cause().name();
             Entry {
                 differences: differences.map(shortened).collect(),
-                ..Entry::new(labels, cause, diagnosis.summary(), diagnosis.remedy())
+                ..Entry::new(
+                    labels,
+                    cause,
+                    diagnosis.summary(),
+                    remedies::for_diagnosis(diagnosis),
+                )
             }
         });
     }
@@ -261,7 +266,7 @@ fn remedy(kind: RejectionKind) -> &'static str {
         Kind::BodyRead => return "send the whole body; the connection may have broken off",
         _ => return "see the gateway's log",
     };
-    cause.remedy()
+    remedies::of(cause)
 }
 
 #[cfg(test)]

@@ -23,20 +23,24 @@ pub(super) enum PathEdit {
     Folded,
     /// Encoded once more, where AWS encodes once.
     EncodedAgain,
+    /// As that of AWS, but with `!'()*`, which `encodeURIComponent` of JavaScript keeps.
+    MarksKept,
 }
 
 impl PathEdit {
-    pub(super) const TWICE: [Self; 4] = [
+    pub(super) const TWICE: [Self; 5] = [
         Self::AsSent,
         Self::EscapesKept,
         Self::NotFolded,
         Self::SlashesFolded,
+        Self::MarksKept,
     ];
-    pub(super) const ONCE: [Self; 4] = [
+    pub(super) const ONCE: [Self; 5] = [
         Self::AsSent,
         Self::EscapesKept,
         Self::Folded,
         Self::EncodedAgain,
+        Self::MarksKept,
     ];
 
     /// Returns the path in this form, from the sent one and that of AWS.
@@ -48,6 +52,7 @@ impl PathEdit {
         };
         match self {
             Self::Aws => aws.to_owned(),
+            Self::MarksKept => marks_kept(aws),
             Self::AsSent => sent.to_owned(),
             Self::EscapesKept => escapes_kept(sent, "/"),
             Self::NotFolded | Self::EncodedAgain => encoded(sent),
@@ -87,10 +92,16 @@ pub(super) enum QueryEdit {
     EscapedAgain,
     /// Only the first value of each name.
     FirstValues,
+    /// As that of AWS, but in the order sent.
+    Unsorted,
+    /// As that of AWS, but with `+` for a space, as in a form.
+    SpaceAsPlus,
+    /// As that of AWS, but with `!'()*`, which `encodeURIComponent` of JavaScript keeps.
+    MarksKept,
 }
 
 impl QueryEdit {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::AsSent,
         Self::SortedAsSent,
         Self::EscapesKept,
@@ -98,6 +109,9 @@ impl QueryEdit {
         Self::EscapedPlusAsSpace,
         Self::EscapedAgain,
         Self::FirstValues,
+        Self::Unsorted,
+        Self::SpaceAsPlus,
+        Self::MarksKept,
     ];
 
     /// Returns the query in this form, from the sent one, without its signature, and that of AWS.
@@ -109,6 +123,12 @@ impl QueryEdit {
         };
         match self {
             Self::Aws => aws.to_owned(),
+            Self::Unsorted => parameters(sent)
+                .map(canonical)
+                .collect::<Vec<_>>()
+                .join("&"),
+            Self::SpaceAsPlus => aws.replace("%20", "+"),
+            Self::MarksKept => marks_kept(aws),
             Self::AsSent => sent.to_owned(),
             Self::SortedAsSent => joined(&sorted_pairs(sent), str::to_owned),
             Self::EscapesKept => {
@@ -150,17 +170,30 @@ impl QueryEdit {
 pub(super) enum HostEdit {
     Aws,
     WithoutPort,
+    /// With `:443`, where the sent host has no port.
+    WithHttpsPort,
+    /// With `:80`, where the sent host has no port.
+    WithHttpPort,
 }
 
 impl HostEdit {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Aws,
+        Self::WithoutPort,
+        Self::WithHttpsPort,
+        Self::WithHttpPort,
+    ];
+
     pub(super) fn apply(self, aws: &str) -> String {
-        let port = match self {
-            Self::Aws => None,
-            Self::WithoutPort => aws
-                .rsplit_once(':')
-                .filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())),
-        };
-        port.map_or(aws, |(name, _)| name).to_owned()
+        let split = aws
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+        match (self, split) {
+            (Self::WithoutPort, Some((name, _))) => name.to_owned(),
+            (Self::WithHttpsPort, None) => format!("{aws}:443"),
+            (Self::WithHttpPort, None) => format!("{aws}:80"),
+            _ => aws.to_owned(),
+        }
     }
 }
 
@@ -256,6 +289,20 @@ fn joined(pairs: &[(&str, &str)], edit: impl Fn(&str) -> String) -> String {
     parts.join("&")
 }
 
+/// Decodes the escapes of the marks that `encodeURIComponent` keeps (ECMA-262, "encodeURIComponent").
+fn marks_kept(aws: &str) -> String {
+    let marks = [
+        ("%21", "!"),
+        ("%27", "'"),
+        ("%28", "("),
+        ("%29", ")"),
+        ("%2A", "*"),
+    ];
+    marks.iter().fold(aws.to_owned(), |text, (escape, mark)| {
+        text.replace(escape, mark)
+    })
+}
+
 /// Encodes all but the unreserved characters, the escapes, which become upper-case, and `allowed`.
 fn escapes_kept(text: &str, allowed: &str) -> String {
     let bytes = text.as_bytes();
@@ -310,6 +357,8 @@ mod tests {
         ] {
             assert_eq!(edit.apply(sent, "aws"), path, "{edit:?}");
         }
+        let aws = "/%21%27%28%29%2A%2528";
+        assert_eq!(PathEdit::MarksKept.apply("", aws), "/!'()*%2528");
     }
 
     #[test]
@@ -327,9 +376,13 @@ mod tests {
             (QueryEdit::EscapedPlusAsSpace, "a=%2F&a=2&b=a%3Ab%20%20&v="),
             (QueryEdit::EscapedAgain, "a=%252f&a=2&b=a:b%2B%252b&v="),
             (QueryEdit::FirstValues, "a=%2F&b=a%3Ab%20%2B&v="),
+            (QueryEdit::Unsorted, "v=&b=a%3Ab%20%2B&a=%2F&a=2"),
         ] {
             assert_eq!(edit.apply(sent, "aws"), query, "{edit:?}");
         }
+        let aws = "a=b%20c%28%2B";
+        assert_eq!(QueryEdit::SpaceAsPlus.apply("", aws), "a=b+c%28%2B");
+        assert_eq!(QueryEdit::MarksKept.apply("", aws), "a=b%20c(%2B");
     }
 
     #[test]
@@ -352,6 +405,9 @@ mod tests {
             ("[::1]:80", "[::1]"),
         ] {
             assert_eq!(HostEdit::WithoutPort.apply(host), without_port);
+            let has_port = host != without_port;
+            let with_port = HostEdit::WithHttpsPort.apply(host);
+            assert_eq!(with_port == host, has_port, "{with_port}");
         }
     }
 }

@@ -24,8 +24,15 @@ pub(super) fn all(credentials: &Credentials) -> Vec<Finding> {
             message: format!("the {name} of {id:?} {problem}"),
         })
     });
+    let quoted_id = is_quoted(id).then(|| Finding {
+        rule: LintRule::SecretFormat,
+        message: format!(
+            "access key ID {id:?} is in quotes, which become part of it; remove the quotes, for example in the env file"
+        ),
+    });
     // The AWS IAM User Guide, "IAM identifiers", "Unique identifiers".
-    let lacks_token = id.starts_with("ASIA") && token.is_none_or(str::is_empty);
+    let bare_id = id.trim_start_matches(['"', '\'', '`']);
+    let lacks_token = bare_id.starts_with("ASIA") && token.is_none_or(str::is_empty);
     let missing = lacks_token.then(|| Finding {
         rule: LintRule::MissingToken,
         message: format!(
@@ -33,7 +40,11 @@ pub(super) fn all(credentials: &Credentials) -> Vec<Finding> {
              set AWS_SESSION_TOKEN or session_token too"
         ),
     });
-    malformed.chain(missing).collect()
+    quoted_id
+        .into_iter()
+        .chain(malformed)
+        .chain(missing)
+        .collect()
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -61,6 +72,7 @@ mod tests {
             ),
             ("AKIDEXAMPLE", "hunter2\n", None, &[LintRule::SecretFormat]),
             ("AKIDEXAMPLE", " hunter2", None, &[LintRule::SecretFormat]),
+            ("\"AKIDEXAMPLE\"", "hunter", None, &[LintRule::SecretFormat]),
             ("ASIAEXAMPLE", "hunter2", Some("hunter3"), &[]),
             (
                 "ASIAEXAMPLE",

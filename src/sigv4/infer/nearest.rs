@@ -1,9 +1,9 @@
 //! The known host that resembles an unknown one.
 
-use super::{MULTI_REGION, RENAMED, RESOURCES, SAME_NAME, is_region, split_suffix};
+use super::{AwsHost, MULTI_REGION, RENAMED, RESOURCES, SAME_NAME, is_region, split_suffix};
 
 /// Returns a host with the label of its service replaced by the most similar known one, if at most a fourth of the
-/// letters differ.
+/// letters differ. The host is one that implies a service.
 pub(super) fn nearest(host: &str) -> Option<String> {
     let (rest, _) = split_suffix(host)?;
     let service = rest
@@ -14,12 +14,16 @@ pub(super) fn nearest(host: &str) -> Option<String> {
     let labels = known
         .filter_map(|(name, _)| name.rsplit('.').next())
         .chain(SAME_NAME.iter().copied());
-    let (distance, similar) = labels
-        .map(|label| (distance(service, label), label))
-        .min_by_key(|(distance, _)| *distance)?;
+    let max_distance = (service.len() / 4).max(1);
     let start = service.as_ptr() as usize - host.as_ptr() as usize;
     let (before, after) = (&host[..start], &host[start + service.len()..]);
-    (distance <= (service.len() / 4).max(1)).then(|| [before, similar, after].concat())
+    labels
+        .map(|label| (distance(service, label), label))
+        .filter(|(letters, _)| (1..=max_distance).contains(letters))
+        .map(|(letters, label)| (letters, [before, label, after].concat()))
+        .filter(|(_, similar)| AwsHost::parse(similar).is_ok())
+        .min_by_key(|(letters, _)| *letters)
+        .map(|(_, similar)| similar)
 }
 
 /// Returns the number of letters to insert, delete, replace or swap with their neighbor.

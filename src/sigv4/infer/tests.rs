@@ -364,6 +364,8 @@ fn errors_name_the_nearest_known_host() {
             .split_once("nearest known host is \"")
             .and_then(|(_, rest)| rest.split('"').next());
         assert_eq!(named, known, "{error}");
+        assert_ne!(named, Some(host), "the typed host");
+        assert!(named.is_none_or(|similar| SigningSettings::infer(similar).is_ok()));
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_match_no_arn_are_rejected() {
+    fn patterns_without_a_matching_arn_are_rejected() {
         for pattern in [
             "",
             "*",

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_regions_are_rejected() {
+    fn invalid_regions_are_rejected() {
         for name in [
             "",
             "-",

@@ -115,7 +115,7 @@ pub(super) const CACHE: &[Mistake] = &[
         "[credentials]",
         "[cache]\nredis = \"rediss://h\"\nredis_auth = { iam = \"default\", user = \"jane\", cache = \"c.example.com:6379\", region = \"us-east-1\" }\n[credentials]",
         5,
-        "is not a host name",
+        "which has letters, digits and hyphens",
     ),
     (
         "[credentials]",

@@ -130,6 +130,17 @@ fn headers_that_a_route_must_not_change_are_reported_with_the_remedy() {
             "is in copy and in set",
         ),
         (
+            "set = { x-a = \"1\", X-A = \"2\" }",
+            19,
+            "x-a is listed twice",
+        ),
+        ("remove = [\"x-a\", \"X-A\"]", 19, "x-a is listed twice"),
+        (
+            "copy = { x-a = \"x-b\", X-A = \"x-c\" }",
+            19,
+            "x-a is listed twice",
+        ),
+        (
             "set = { \"a b\" = \"1\" }",
             19,
             "\"a b\" is not a valid header name",

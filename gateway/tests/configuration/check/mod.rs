@@ -80,6 +80,20 @@ fn service_and_region_are_inferred_for_aws_hosts() {
         text.contains("FILE:9: host \"api.example.com\" is not an AWS endpoint"),
         "{text}"
     );
+    for (other, command) in [
+        ("ABC.gr7.us-east-1.eks.amazonaws.com", "`aws eks get-token`"),
+        (
+            "db.abc.us-east-1.rds.amazonaws.com",
+            "`aws rds generate-db-auth-token`",
+        ),
+    ] {
+        let (code, text) = check_host(other);
+        assert_eq!(code, Some(1));
+        assert!(
+            text.contains(command) && !text.contains("token::"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ async fn request_headers_are_removed_copied_set_and_added_before_signing() {
 
 /// A client's copy of a header that the client does not send is removed, too.
 #[tokio::test]
-async fn missing_source_leaves_no_forged_copy() {
+async fn copies_of_missing_headers_are_removed() {
     let origin = TestOrigin::start(OK).await;
     let url = format!("http://{}", origin.address);
     let route = "authorization = \"move:x-token\"\n[route.request_headers]\ncopy = { x-user = \"x-client-user\" }\n";
@@ -80,6 +80,25 @@ async fn missing_source_leaves_no_forged_copy() {
     assert_eq!(response.status, 200, "{}", response.body);
     let seen = origin.requests().pop().expect("a request");
     assert!(!seen.contains("root") && !seen.contains("forged"), "{seen}");
+}
+
+/// A server may merge trailers into the headers, and read `_` as `-`.
+#[tokio::test]
+async fn trailers_with_names_of_the_route_are_removed() {
+    let origin = TestOrigin::start(OK).await;
+    let url = format!("http://{}", origin.address);
+    let route = "authorization = \"move:x-token\"\n[route.request_headers]\nremove = [\"x-internal\"]\n\
+        copy = { x-user = \"x-client-user\" }\nset = { x-tenant = \"a\" }\nadd = { via-gateway = \"1\" }\n";
+    let keys = format!("{API}payload = \"unsigned\"\n");
+    let gateway = Gateway::with_config(&config(&url, &keys, route));
+    let text = "POST /o HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\
+        x-tenant: forged\r\nx_tenant: forged\r\nX-User: forged\r\nx-token: forged\r\nx_internal: forged\r\n\
+        via-gateway: forged\r\nx-sum: 1\r\n\r\n";
+    let response = exchange(gateway.address, text).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    let seen = origin.requests().pop().expect("a request");
+    assert!(!seen.contains("forged"), "{seen}");
+    assert_eq!(values(&seen, "x-tenant"), ["a"], "{seen}");
 }
 
 #[tokio::test]
