@@ -236,7 +236,7 @@ async fn shared_providers_are_called_once_per_refresh() {
         let mut fixture = Fixture::new(Some(600));
         let clock = fixture.provider.clock.clone();
         fixture.layer = form(fixture.provider.clone()).with_clock(clock);
-        for _ in 0..59 {
+        for _ in 0..61 {
             key(fixture.request().await);
             fixture.advance(10).await;
         }
