@@ -2,6 +2,7 @@
 by botocore. Prints their URLs as JSON, and serves until it is killed.
 
 - Cognito: InitiateAuth of a user pool, GetId and GetCredentialsForIdentity of an identity pool, and the pool's JWKS.
+- STS: GetCallerIdentity by a presigned URL.
 - Keys: the endpoint where a gateway finds the keys of callers that sign.
 - The API: 200 with the access key ID and the user of the signature, or 403 with the difference.
 """
@@ -15,6 +16,7 @@ import secrets
 import sys
 import threading
 import time
+import urllib.parse
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -31,7 +33,7 @@ KEY, FOREIGN_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=204
 GATEWAY_KEY = ("AKIDGATEWAY", "gateway-secret")
 # Secret, session token and user of each access key ID.
 issued = {GATEWAY_KEY[0]: (GATEWAY_KEY[1], None, "gateway")}
-counts = {"GetId": 0, "GetCredentialsForIdentity": 0, "keys": 0, "origin": 0}
+counts = {"GetId": 0, "GetCredentialsForIdentity": 0, "GetCallerIdentity": 0, "keys": 0, "origin": 0}
 
 
 class Rejected(Exception):
@@ -199,6 +201,29 @@ class Api(Handler):
         self.send(200, {"access_key_id": id, "user": user, "authorization": self.headers["authorization"]})
 
 
+class Sts(Handler):
+    """Responds to presigned GetCallerIdentity with the user's session of the identity pool's role."""
+
+    def do_GET(self):
+        counts["GetCallerIdentity"] += 1
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        id = query["X-Amz-Credential"].split("/")[0]
+        secret, session, user = issued.get(id, (None, None, None))
+        headers = [(name.lower(), value) for name, value in self.headers.items()]
+        try:
+            if secret is None or query.get("X-Amz-Security-Token") != session:
+                raise origin.Wrong(f"unknown key {id}, or another session token")
+            signed, *_ = origin.judge_head(origin.Head("GET", self.path, headers), (id, secret))
+            if (signed.service, signed.region, query["Action"]) != ("sts", REGION, "GetCallerIdentity"):
+                raise origin.Wrong(f"scope {signed}")
+        except origin.Wrong as error:
+            self.send(403, {"Error": {"Code": "SignatureDoesNotMatch", "Message": str(error)}})
+            return
+        arn = f"arn:aws:sts::123456789012:assumed-role/web-users/{user}"
+        result = {"Account": "123456789012", "Arn": arn, "UserId": f"AROAEXAMPLE:{user}"}
+        self.send(200, {"GetCallerIdentityResponse": {"GetCallerIdentityResult": result}})
+
+
 class Keys(Handler):
     """Endpoint of the gateway's `[verify.keys_endpoint]`, by the service that has issued the keys."""
 
@@ -220,7 +245,7 @@ def serve(handler):
 
 
 def main():
-    urls = {"cognito": serve(Cognito), "api": serve(Api), "keys": serve(Keys)}
+    urls = {"cognito": serve(Cognito), "api": serve(Api), "sts": serve(Sts), "keys": serve(Keys)}
     urls["issuer"] = f"{urls['cognito']}/{POOL}"
     print(json.dumps({**urls, "client": CLIENT, "identityPool": IDENTITY_POOL, "gatewayKey": GATEWAY_KEY}), flush=True)
     sys.stdin.read()  # until the parent closes it

@@ -14,6 +14,8 @@ import { bundle, launch } from "./chromium.mjs";
 const [python, program] = process.argv.slice(2);
 const PAGE = "www.example.localhost";
 const GATEWAY = "api.example.localhost";
+const STS = "sts.us-east-1.amazonaws.com";
+const CALLER_URL = "x-sigv4-caller-url";
 let passed = 0;
 const check = (got, wanted, name) => (assert.deepEqual(got, wanted, `${name}: ${JSON.stringify(got)}`), passed++);
 
@@ -36,11 +38,11 @@ const route = (path, page, more) => `
   ${more}
   [route.cors]
   origins = ["${page}"]
-  headers = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"]
+  headers = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "${CALLER_URL}"]
   expose = ["www-authenticate", "x-amzn-errortype", "x-request-id"]
 `;
 
-const config = ({ cognito, issuer, client, identityPool, api, keys, gatewayKey }, page) => `
+const config = ({ cognito, issuer, client, identityPool, api, sts, keys, gatewayKey }, page) => `
   [server]
   listen = "127.0.0.1:0"
   [log]
@@ -60,6 +62,10 @@ const config = ({ cognito, issuer, client, identityPool, api, keys, gatewayKey }
   region = "us-east-1"
   [verify.keys_endpoint]
   url = "${keys}"
+  [verify.iam]
+  server_id = "${GATEWAY}"
+  accounts = ["123456789012"]
+  sts_endpoint = "${sts}"
   [[verify.jwt]]
   issuer = "${issuer}"
   audience = "${client}"
@@ -163,6 +169,34 @@ try {
       check(typeof JSON.parse(response.text).message, "string", `${name}: the page reads the reason`);
     }
     check((await counts()).origin, reached, "rejected requests do not reach the origin");
+    // By the user's own signature, which STS verifies once per URL.
+    const presign = ([keys, host, headers]) => window.presigned(keys, host, headers);
+    const callerUrl = await tab.evaluate(presign, [keys, STS, { "x-sigv4-server-id": GATEWAY }]);
+    const asked = (await counts()).GetCallerIdentity;
+    for (let count = 0; count < 2; count++) {
+      const response = await tab.evaluate(call, [`${url}/signed`, { [CALLER_URL]: callerUrl }]);
+      check(response.status, 200, `${user}, by STS: ${response.text ?? response.error}`);
+      check(JSON.parse(response.text).access_key_id, servers.gatewayKey[0], "the gateway signs with its own key");
+    }
+    check((await counts()).GetCallerIdentity, asked + 1, "STS is asked once");
+    const arn = `assumed-role/web-users/${user}`;
+    check(await logged(gateway.log, arn), true, `the gateway knows ${arn}`);
+    for (const [name, changed] of Object.entries({
+      "for another server": await tab.evaluate(presign, [keys, STS, { "x-sigv4-server-id": "another" }]),
+      "for no server": await tab.evaluate(presign, [keys, STS, {}]),
+      "for another host": callerUrl.replace(STS, "sts.example.com"),
+      "of another action": callerUrl.replace("GetCallerIdentity", "GetSessionToken"),
+      "with another secret": await tab.evaluate(presign, [
+        { ...keys, secretAccessKey: "secret" },
+        STS,
+        { "x-sigv4-server-id": GATEWAY },
+      ]),
+    })) {
+      const before = (await counts()).origin;
+      const response = await tab.evaluate(call, [`${url}/signed`, { [CALLER_URL]: changed }]);
+      check(response.status, 403, `${name}: ${JSON.stringify(response)}`);
+      check((await counts()).origin, before, `${name}: nothing reaches the origin`);
+    }
     // The signed route accepts tokens too, and the route of users no signature.
     const withoutToken = await tab.evaluate(sign, [`${url}/orders`, keys]);
     const response = await tab.evaluate(call, [`${url}/orders`, withoutToken]);

@@ -38,6 +38,16 @@ window.sign = async (url, credentials) => {
   return headers;
 };
 
+/** Returns the URL of GetCallerIdentity, presigned for the gateway that `headers` name. */
+window.presigned = async (credentials, host, headers) => {
+  const query = { Action: "GetCallerIdentity", Version: "2011-06-15" };
+  const request = new HttpRequest({ method: "GET", path: "/", query, headers: { ...headers, host } });
+  const signer = new SignatureV4({ service: "sts", region: "us-east-1", credentials, sha256: Sha256 });
+  const options = { expiresIn: 60, unhoistableHeaders: new Set(Object.keys(headers)) };
+  const signed = await signer.presign(request, options);
+  return `https://${host}/?${new URLSearchParams(signed.query).toString().replaceAll("+", "%20")}`;
+};
+
 /** Calls the gateway, and returns what the page can read of the response. */
 window.call = async (url, headers) => {
   try {
