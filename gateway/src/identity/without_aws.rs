@@ -11,7 +11,7 @@ use crate::config::{CallerSource, Role, Source};
 const MISSING: &str = "this needs a gateway that is built with the feature aws-config";
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct HttpClients;
+pub(crate) struct HttpClients;
 
 #[derive(Clone)]
 pub(super) struct RoleClient(Infallible);
