@@ -5,8 +5,8 @@ use crate::error::BoxError;
 
 /// Looks up the key of a caller.
 ///
-/// [`StaticKeys`] holds keys in memory. A closure is a key store too: it takes a [`KeyRequest`] and returns a future of
-/// `Result<Option<K>, E>`, where `K` is a [`Key`] or [`Credentials`]. So is an `Arc<dyn KeyStore>`.
+/// [`StaticKeys`](super::StaticKeys) holds keys in memory. A closure is a key store too: it takes a [`KeyRequest`] and
+/// returns a future of `Result<Option<K>, E>`, where `K` is a [`Key`] or [`Credentials`]. So is an `Arc<dyn KeyStore>`.
 ///
 /// | result | response |
 /// |---|---|
