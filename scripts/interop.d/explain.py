@@ -101,7 +101,7 @@ def check(name, saved, part, signer):
     for secret, cause, words in [
         (None, "secret-or-client", [f"  {part}: ", signer, "and AWS derives"]),
         (SECRET, "client-form", [f"  {part}: ", signer, "First line that differs"]),
-        ("another-secret", "wrong-secret", ["did not make this signature"]),
+        ("another-secret", "secret-or-client", ["did not make this signature"]),
     ]:
         text = explain(saved, secret)
         if not text.startswith(f"cause  {cause}\n") or not all(word in text for word in words) or SECRET in text:
