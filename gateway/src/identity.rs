@@ -27,7 +27,7 @@ use std::{
 
 use tower_sigv4::credentials::{CredentialsCache, ProvideCredentials};
 
-pub(crate) use self::{error::IdentityError, route_picker::RoutePicker};
+pub(crate) use self::{error::IdentityError, json::parse_time, route_picker::RoutePicker};
 use self::{
     picker::Sessions,
     pool::{FileSource, Pool, before_role},

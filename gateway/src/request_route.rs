@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::Extensions;
+use http::{Extensions, Method, request::Parts};
+use tower_sigv4::{Error, origin::OriginRules};
 
 use crate::{header_edits::ResponseEdits, metrics::Meter, upstream::UpstreamSettings};
 
@@ -26,5 +27,18 @@ impl RequestRoute {
 
     pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
         extensions.get().map(|Shared(route)| route)
+    }
+
+    /// Returns the position of the rule for a request, so that verification, authorization and signing agree.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the rules if none matches.
+    pub(crate) fn rule(head: &Parts, rules: &OriginRules) -> Result<usize, Error> {
+        match Self::of(&head.extensions) {
+            // The rule of a preflight is that of the request it announces.
+            Some(route) if head.method != Method::OPTIONS => Ok(route.position),
+            _ => rules.position(head),
+        }
     }
 }

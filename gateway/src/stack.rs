@@ -24,7 +24,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Method, Request};
+use http::Request;
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_sigv4::{
@@ -126,9 +126,5 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
 
 /// Resolves requests by the rule that has chosen their route.
 fn origin_of_route(rules: OriginRules) -> impl ResolveOrigin {
-    resolve_fn(move |head| match RequestRoute::of(&head.extensions) {
-        // The rule of a preflight is that of the request it announces.
-        Some(route) if head.method != Method::OPTIONS => rules.resolve_at(route.position, head),
-        _ => rules.resolve(head),
-    })
+    resolve_fn(move |head| rules.resolve_at(RequestRoute::rule(head, &rules)?, head))
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
-use http::{Extensions, Method, Request, request::Parts};
+use http::{Extensions, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prometheus::IntCounterVec;
 use tokio::time;
@@ -53,7 +53,7 @@ impl AuthorizedService {
     async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response, BoxError> {
         let authorization = &self.authorization;
         let (head, body) = request.into_parts();
-        let Some(route) = self.route(&head) else {
+        let Ok(route) = RequestRoute::rule(&head, &authorization.rules) else {
             // The response is 404.
             return self
                 .inner
@@ -96,14 +96,6 @@ impl AuthorizedService {
         let allowed = Request::from_parts(head, allowed_body);
         let response = inner.oneshot(allowed).await?;
         Ok(counted_to_its_end(response, in_flight))
-    }
-
-    /// Returns the route of a request: the one that signing uses.
-    fn route(&self, head: &Parts) -> Option<usize> {
-        match RequestRoute::of(&head.extensions) {
-            Some(route) if head.method != Method::OPTIONS => Some(route.position),
-            _ => self.authorization.rules.position(head).ok(),
-        }
     }
 
     /// Reads the body of DeleteObjects, and returns it if the caller may delete all objects.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, request::Parts};
+use http::request::Parts;
 use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
@@ -106,12 +106,8 @@ impl CallerVerification {
     /// Returns `true` if the caller must be verified: on every route that does not opt out, without a route, and where
     /// an origin might read another path than the one that chose the route.
     pub(crate) fn verifies(&self, head: &Parts) -> bool {
-        let position = match RequestRoute::of(&head.extensions) {
-            // The rule of a preflight is that of the request it announces.
-            Some(route) if head.method != Method::OPTIONS => Some(route.position),
-            _ => self.rules.position(head).ok(),
-        };
-        let is_open = position.is_some_and(|index| !self.verified[index]);
+        let route = RequestRoute::rule(head, &self.rules);
+        let is_open = route.is_ok_and(|position| !self.verified[position]);
         !is_open || is_ambiguous(head.uri.path())
     }
 }

@@ -6,11 +6,9 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
 };
 
 use aws_credential_types::Credentials;
-use aws_smithy_types::{DateTime, date_time::Format};
 use axum::body::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -22,6 +20,7 @@ use crate::{
     BoxError,
     caller::Tenant,
     config::{EndpointSecret, KeysEndpointSettings},
+    identity::parse_time,
     issuer_client::{self, PlainClient},
 };
 
@@ -215,11 +214,6 @@ fn parse(access_key_id: &str, text: &[u8]) -> Result<Key, BoxError> {
         Some(tenant) => key.with_extension(Tenant(tenant.into())),
         None => key,
     })
-}
-
-fn parse_time(text: &str) -> Option<SystemTime> {
-    let parsed = DateTime::from_str(text, Format::DateTimeWithOffset).ok()?;
-    parsed.try_into().ok()
 }
 
 #[cfg(test)]

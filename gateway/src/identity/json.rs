@@ -1,5 +1,7 @@
 //! JSON of `credential_process` (AWS SDKs and Tools Reference Guide, "Process credential provider").
 
+use std::time::SystemTime;
+
 use aws_credential_types::Credentials;
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde::Deserialize;
@@ -32,10 +34,6 @@ pub(super) fn parse(text: &[u8], provider: &'static str) -> Result<Credentials, 
         let cause = format!("the source has JSON of version {}", output.version);
         return Err(SourceError::new(cause, "use version 1"));
     }
-    let parse_time = |time: &str| {
-        let parsed = DateTime::from_str(time, Format::DateTimeWithOffset).ok();
-        parsed.and_then(|it| it.try_into().ok())
-    };
     let expiry = match output.expiration.filter(|it| !it.is_empty()) {
         None => None,
         Some(time) => Some(
@@ -50,6 +48,12 @@ pub(super) fn parse(text: &[u8], provider: &'static str) -> Result<Credentials, 
         expiry,
         provider,
     ))
+}
+
+/// Parses a time of RFC 3339, such as `2030-01-01T00:00:00Z`.
+pub(crate) fn parse_time(text: &str) -> Option<SystemTime> {
+    let parsed = DateTime::from_str(text, Format::DateTimeWithOffset).ok()?;
+    parsed.try_into().ok()
 }
 
 #[cfg(test)]
