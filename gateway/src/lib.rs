@@ -204,7 +204,12 @@ async fn check_credentials(config: &ActiveConfig) -> Result<(), BoxError> {
     let mut missing = 0;
     for identity in config.checked_identities() {
         match identity.describe_credentials().await {
-            Ok(description) => print(description),
+            Ok(checked) => {
+                print(checked.description);
+                for finding in checked.findings {
+                    eprintln!("warning: identity {:?}: {finding}", identity.name());
+                }
+            }
             Err(error) => {
                 eprintln!("{error}");
                 missing += 1;
