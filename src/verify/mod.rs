@@ -91,6 +91,7 @@ pub use self::{
     key_store::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
+    post_policy::VerifiedForm,
     rejection::{Rejection, RejectionKind},
     service::Verify,
     services::VerifyServices,

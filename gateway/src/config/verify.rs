@@ -10,6 +10,7 @@ use super::{
     credentials::credentials,
     error::ConfigError,
     list::OneOrMany,
+    scope::is_s3_family,
     value::{Secret, Spanned},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
@@ -30,6 +31,8 @@ pub(crate) struct VerifySection {
     unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     presigned_uploads: Option<bool>,
+    /// Accepts forms that upload a file with a signed policy.
+    post_policy: Option<Spanned<bool>>,
     /// Accepts signatures for several regions.
     sigv4a: Option<Spanned<bool>>,
     body: Option<Spanned<BodyCheckName>>,
@@ -120,6 +123,14 @@ impl VerifySection {
             let message = "service is empty, so no request is accepted; name a service";
             return Err(section.error(message));
         }
+        let mut names = services.iter().map(|service| service.name.get_ref());
+        if let Some(accepted) = self.post_policy.as_ref().filter(|it| it.get())
+            && !names.any(|name| is_s3_family(name))
+        {
+            return Err(accepted.error(
+                "forms are uploads to S3, which is none of the services; remove post_policy",
+            ));
+        }
         services
             .iter()
             .map(|service| self.rules_of(service))
@@ -135,6 +146,7 @@ impl VerifySection {
             region,
             unsigned_payload,
             presigned_uploads,
+            post_policy,
             sigv4a,
             body,
             required_headers,
@@ -156,6 +168,10 @@ impl VerifySection {
             presigned_uploads: presigned_uploads
                 .or(self.presigned_uploads)
                 .unwrap_or(false),
+            post_policy: post_policy.as_ref().or_else(|| {
+                let is_s3 = is_s3_family(name.get_ref());
+                self.post_policy.as_ref().filter(|_| is_s3)
+            }),
             sigv4a: sigv4a.as_ref().or(self.sigv4a.as_ref()),
             body: body.as_ref().or(self.body.as_ref()),
             required_headers: required.map(Vec::as_slice),

@@ -14,6 +14,8 @@ pub(crate) struct VerifyServiceSection {
     pub(super) unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     pub(super) presigned_uploads: Option<bool>,
+    /// Accepts forms that upload a file with a signed policy.
+    pub(super) post_policy: Option<Spanned<bool>>,
     /// Accepts signatures for several regions.
     pub(super) sigv4a: Option<Spanned<bool>>,
     pub(super) body: Option<Spanned<BodyCheckName>>,
@@ -30,6 +32,7 @@ impl From<Spanned<String>> for VerifyServiceSection {
             region: None,
             unsigned_payload: None,
             presigned_uploads: None,
+            post_policy: None,
             sigv4a: None,
             body: None,
             required_headers: None,
@@ -53,6 +56,7 @@ pub(crate) struct VerifyRules<'a> {
     /// `None` for the service's default.
     pub(crate) unsigned_payload: Option<bool>,
     pub(crate) presigned_uploads: bool,
+    pub(crate) post_policy: Option<&'a Spanned<bool>>,
     pub(crate) sigv4a: Option<&'a Spanned<bool>>,
     /// `None` for the service's default.
     pub(crate) body: Option<&'a Spanned<BodyCheckName>>,
