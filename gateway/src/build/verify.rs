@@ -210,6 +210,15 @@ fn service_settings(
         } else {
             BodyCheck::Collected { limit: body_limit }
         });
+    if let Some(window) = rules.clock_window {
+        settings = settings.with_clock_window(window);
+    }
+    if let Some(form) = rules.path_form {
+        settings = settings.with_path_form(form.into());
+    }
+    if let Some(token) = rules.session_token {
+        settings = settings.with_session_token(token.into());
+    }
     if let Some(accepted) = rules.post_policy {
         if accepted.get() && !is_s3_family(name.get_ref()) {
             return Err(accepted.error(format!(

@@ -11,7 +11,8 @@ use super::{
     error::ConfigError,
     list::OneOrMany,
     scope::is_s3_family,
-    value::{Secret, Spanned},
+    signature::{PathFormName, TokenHeader},
+    value::{Secret, Spanned, duration},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
@@ -40,6 +41,10 @@ pub(crate) struct VerifySection {
     required_headers: Option<Vec<Spanned<String>>>,
     /// `x-amz-*` headers that a proxy before the gateway adds.
     unsigned_headers: Option<Vec<Spanned<String>>>,
+    /// Maximum difference between the signing time and the clock.
+    clock_window: Option<Spanned<String>>,
+    path_form: Option<PathFormName>,
+    session_token: Option<TokenHeader>,
     #[serde(default)]
     pub(crate) explain: bool,
     #[serde(default)]
@@ -128,7 +133,7 @@ impl VerifySection {
             && !names.any(|name| is_s3_family(name))
         {
             return Err(accepted.error(
-                "forms are uploads to S3, which is none of the services; remove post_policy",
+                "forms are uploads to S3, and callers sign for other services; remove post_policy",
             ));
         }
         services
@@ -151,6 +156,9 @@ impl VerifySection {
             body,
             required_headers,
             unsigned_headers,
+            clock_window,
+            path_form,
+            session_token,
         } = service;
         let regions = region.as_ref().or(self.region.as_ref()).ok_or_else(|| {
             name.error("region is missing; set it in [verify], or for each [[verify.service]]")
@@ -160,6 +168,7 @@ impl VerifySection {
             return Err(regions.error(message));
         }
         let required = required_headers.as_ref().or(self.required_headers.as_ref());
+        let window = clock_window.as_ref().or(self.clock_window.as_ref());
         let unsigned = unsigned_headers.as_ref().or(self.unsigned_headers.as_ref());
         Ok(VerifyRules {
             service: name,
@@ -176,6 +185,9 @@ impl VerifySection {
             body: body.as_ref().or(self.body.as_ref()),
             required_headers: required.map(Vec::as_slice),
             unsigned_headers: unsigned.map(Vec::as_slice).unwrap_or_default(),
+            clock_window: window.map(duration).transpose()?,
+            path_form: path_form.or(self.path_form),
+            session_token: session_token.or(self.session_token),
         })
     }
 

@@ -1,9 +1,16 @@
 //! The tables `[[verify.service]]`.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{list::OneOrMany, scope::is_s3_family, value::Spanned};
+use super::{
+    list::OneOrMany,
+    scope::is_s3_family,
+    signature::{PathFormName, TokenHeader},
+    value::Spanned,
+};
 
 /// A service that callers sign for. What it does not set is that of `[verify]`.
 #[derive(Deserialize, JsonSchema)]
@@ -23,6 +30,10 @@ pub(crate) struct VerifyServiceSection {
     pub(super) required_headers: Option<Vec<Spanned<String>>>,
     /// `x-amz-*` headers that a proxy before the gateway adds.
     pub(super) unsigned_headers: Option<Vec<Spanned<String>>>,
+    /// Maximum difference between the signing time and the clock.
+    pub(super) clock_window: Option<Spanned<String>>,
+    pub(super) path_form: Option<PathFormName>,
+    pub(super) session_token: Option<TokenHeader>,
 }
 
 impl From<Spanned<String>> for VerifyServiceSection {
@@ -37,6 +48,9 @@ impl From<Spanned<String>> for VerifyServiceSection {
             body: None,
             required_headers: None,
             unsigned_headers: None,
+            clock_window: None,
+            path_form: None,
+            session_token: None,
         }
     }
 }
@@ -63,6 +77,11 @@ pub(crate) struct VerifyRules<'a> {
     /// `None` for the service's default.
     pub(crate) required_headers: Option<&'a [Spanned<String>]>,
     pub(crate) unsigned_headers: &'a [Spanned<String>],
+    pub(crate) clock_window: Option<Duration>,
+    /// `None` for the service's default.
+    pub(crate) path_form: Option<PathFormName>,
+    /// `None` for the service's default.
+    pub(crate) session_token: Option<TokenHeader>,
 }
 
 impl VerifyRules<'_> {
