@@ -11,6 +11,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
        sigv4-gateway --config FILE [--listen ADDRESS]    forward requests
        sigv4-gateway --config FILE --check [--credentials]
                                                          check FILE and exit
+       sigv4-gateway --config FILE --print-config        print FILE with what it includes, without secrets
        sigv4-gateway --explain FILE [--secret-env NAME]  explain a rejected signature
        sigv4-gateway --init [FILE]                       write a commented configuration
        sigv4-gateway --init [FILE] --s3                  write one for S3 and its clients
@@ -20,6 +21,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
                     environment variable SIGV4_GATEWAY_CONFIG
   --check           check the configuration and exit
   --credentials     with --check: get the credentials of each identity once, and print their source and expiry
+  --print-config    print the configuration with the files that it includes, without secrets
   --explain FILE    response that rejects a signature, with its request if possible: the output of
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE, a HAR file of a browser, a debug log of
                     an SDK, or a raw request or a curl command followed by the response; - reads
@@ -55,6 +57,9 @@ pub(crate) enum Command {
         file: String,
         s3: bool,
     },
+    PrintConfig {
+        file: String,
+    },
     PrintSchema,
 }
 
@@ -67,6 +72,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
 fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
     let mut check = false;
     let mut credentials = false;
+    let mut print_config = false;
     let mut init = None;
     let mut s3 = false;
     let mut listen = None;
@@ -77,6 +83,7 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
             Arg::Long("credentials") => credentials = true,
+            Arg::Long("print-config") => print_config = true,
             Arg::Long("explain") => explain = Some(parser.value()?.string()?),
             Arg::Long("secret-env") => secret_env = Some(parser.value()?.string()?),
             Arg::Long("init") => {
@@ -118,6 +125,15 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             file: target.unwrap_or_else(default),
             s3,
         });
+    }
+    if print_config {
+        if check || listen.is_some() {
+            return Err("--print-config takes --config FILE only".into());
+        }
+        return match file {
+            Some(path) => Ok(Command::PrintConfig { file: path }),
+            None => Err("--print-config needs --config FILE".into()),
+        };
     }
     match (file, check) {
         (Some(path), true) => Ok(Command::Check {
