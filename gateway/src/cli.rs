@@ -148,6 +148,8 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Command, lexopt::Error> {
@@ -279,5 +281,54 @@ mod tests {
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
+    }
+
+    /// Long options in a text, where `marker` comes before each name.
+    fn options(text: &str, marker: &str) -> BTreeSet<String> {
+        let name = |rest: &str| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        };
+        let mut names: BTreeSet<_> = text.split(marker).skip(1).map(name).collect();
+        names.remove("");
+        names
+    }
+
+    #[test]
+    fn man_page_and_completions_have_the_options_of_help() {
+        let help = options(HELP, "--");
+        assert!(help.contains("config") && help.contains("print-schema"));
+        for name in &help {
+            // An option that needs a value or another option is an error, but not an unknown option.
+            let parsed =
+                parse(&["--init", &format!("--{name}")]).map_err(|error| error.to_string());
+            assert!(
+                !matches!(&parsed, Err(error) if error.contains("invalid option")),
+                "{name}: {parsed:?}"
+            );
+        }
+        let man = include_str!("../deploy/sigv4-gateway.1").replace("\\-", "-");
+        let (synopsis, description) = man.split_once(".SH OPTIONS").unwrap();
+        let bash = include_str!("../deploy/completions/sigv4-gateway.bash");
+        let (_, bash) = bash.split_once("local options=").unwrap();
+        for (place, found) in [
+            ("options of the man page", options(description, "--")),
+            ("bash", options(bash.replace("-- ", "").as_str(), "--")),
+            (
+                "zsh",
+                options(include_str!("../deploy/completions/_sigv4-gateway"), "--"),
+            ),
+            (
+                "fish",
+                options(
+                    include_str!("../deploy/completions/sigv4-gateway.fish"),
+                    "-l ",
+                ),
+            ),
+        ] {
+            assert_eq!(found, help, "{place}");
+        }
+        let (usage, _) = HELP.split_once("\n\n  --").unwrap();
+        assert_eq!(options(synopsis, "--"), options(usage, "--"), "synopsis");
     }
 }
