@@ -75,6 +75,7 @@ use self::{
     config::ConfigText,
     error::{BoxError, chain},
     gateway::Gateway,
+    listener::PassedListeners,
     reload::{WatchedFile, load},
 };
 
@@ -280,9 +281,14 @@ fn known_secret(secret_env: Option<&str>) -> Result<Option<explain::KnownSecret>
 async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let (watched, config) = WatchedFile::open(file.clone())?;
     let settings = config.server.clone();
-    let (server, address) = listener::bind(listen.unwrap_or(settings.listen)).await?;
+    let mut passed = PassedListeners::from_env();
+    let (server, address) = listener::open(
+        listen.unwrap_or(settings.listen),
+        settings.reuse_port,
+        &mut passed,
+    )?;
     let gateway = Gateway::new(config)?;
-    if let Some(admin) = admin::start(&gateway, server.stopping()).await? {
+    if let Some(admin) = admin::start(&gateway, server.stopping(), &mut passed)? {
         print(format_args!(
             "admin http://{admin}/ serves the status page, /healthz, /readyz and /metrics"
         ));
@@ -307,7 +313,9 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
 
 /// Runs the demonstration until a signal stops the process.
 async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
-    let (server, address) = listener::bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
+    let mut passed = PassedListeners::from_env();
+    let (server, address) =
+        listener::open(listen.unwrap_or(config::DEFAULT_LISTEN), false, &mut passed)?;
     let origin = demo::start_origin().await?;
     let config =
         ActiveConfig::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
@@ -315,7 +323,7 @@ async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let gateway = Gateway::new(config)?;
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
-    let admin = admin::start(&gateway, server.stopping()).await?;
+    let admin = admin::start(&gateway, server.stopping(), &mut passed)?;
     print(demo::welcome(origin, address, admin));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await

@@ -26,13 +26,15 @@ use axum::{
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, watch},
-};
+use tokio::sync::{Mutex, watch};
 
 use self::{events::LiveStatus, guard::Guard, ready::Readiness};
-use crate::{BoxError, config, gateway::Gateway, listener, response};
+use crate::{
+    BoxError, config,
+    gateway::Gateway,
+    listener::{self, Listener, PassedListeners},
+    response,
+};
 
 const MAX_BODY_LEN: usize = 16 * 1024;
 
@@ -44,9 +46,10 @@ struct Admin {
 }
 
 /// Starts the port if the configuration has one, and returns its address.
-pub(crate) async fn start(
+pub(crate) fn start(
     gateway: &Arc<Gateway>,
     stopping: watch::Receiver<bool>,
+    passed: &mut PassedListeners,
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
         let config = &gateway.current().config;
@@ -59,10 +62,10 @@ pub(crate) async fn start(
         listen,
         allowed_hosts,
     } = settings;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
+    let listener = Listener::open(listen, server.reuse_port, passed).map_err(|error| {
         format!("cannot listen on {listen}: {error}; choose another address under [admin]")
     })?;
-    let address = listener.local_addr()?;
+    let address = listener.address()?;
     let readiness = Arc::new(Readiness {
         gateway: gateway.clone(),
         stopping,
@@ -90,7 +93,7 @@ pub(crate) async fn start(
     let router = router(admin)
         .layer(map_request(check))
         .layer(map_response(add_headers));
-    tokio::spawn(listener::serve_admin(listener, router, server));
+    tokio::spawn(listener::serve_admin(listener.into_tcp(), router, server));
     Ok(Some(address))
 }
 
