@@ -19,7 +19,7 @@ use tower_sigv4_callers::{
 
 use self::credential::Credential;
 pub(crate) use self::rejection::CallerRejection;
-use crate::{BoxError, build::CallerVerification, log, response, service::RouteService};
+use crate::{BoxError, build::CallerVerification, log, response, service::RouteService, telemetry};
 
 /// Calls `verified` for requests whose caller it has verified, and `open` for those that need no caller.
 pub(crate) fn authenticated(
@@ -72,6 +72,7 @@ impl Authentication {
             let open = self.open.clone();
             return open.oneshot(Request::from_parts(head, body)).await;
         }
+        telemetry::verification_started(&head.extensions);
         let rejected = match Credential::of(&head, &self.token_headers, principal_header) {
             Credential::Several => Some(CallerRejection::several().into_response()),
             Credential::UnexpectedToken => {
@@ -95,6 +96,7 @@ impl Authentication {
             return Ok(response);
         }
         log::record_caller(&head.extensions);
+        telemetry::verified(&head.extensions);
         let verified = self.verified.clone();
         verified.oneshot(Request::from_parts(head, body)).await
     }
@@ -150,6 +152,7 @@ fn signed(layer: VerifyLayer, inner: RouteService) -> RouteService {
         .layer(layer)
         .map_request(|request: Request<VerifiedBody<Body>>| {
             log::record_caller(request.extensions());
+            telemetry::verified(request.extensions());
             request.map(Body::new)
         })
         .service(inner);

@@ -19,6 +19,7 @@ mod route;
 mod scope;
 mod server;
 mod signature;
+mod telemetry;
 mod text;
 mod value;
 mod verify;
@@ -50,6 +51,7 @@ pub(crate) use self::{
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    telemetry::{Protocol, Telemetry},
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
@@ -58,6 +60,7 @@ pub(crate) use self::{
 };
 use self::{
     admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,
+    telemetry::TelemetrySection,
 };
 
 /// The configuration file.
@@ -69,6 +72,7 @@ pub(crate) struct ConfigFile {
     pub(crate) admin: Option<AdminSection>,
     #[serde(default)]
     pub(crate) log: LogSection,
+    telemetry: Option<TelemetrySection>,
     #[serde(default)]
     pub(crate) credentials: CredentialsSection,
     #[serde(default)]
@@ -94,6 +98,11 @@ impl ConfigFile {
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
         self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
+    /// Returns the settings of traces and metrics, if they are exported.
+    pub(crate) fn check_telemetry(&self) -> Result<Option<Telemetry>, ConfigError> {
+        telemetry::check(self.telemetry.as_ref())
     }
 
     /// Returns the identities. That of `[credentials]` comes first, unless one is named `default`.
