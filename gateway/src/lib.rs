@@ -298,7 +298,13 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
     #[cfg(feature = "otlp")]
-    let telemetry = telemetry::start(&gateway)?;
+    let telemetry = match gateway.tracer() {
+        Some(tracer) => {
+            let source = gateway.clone();
+            telemetry::start(tracer, move || source.metric_families())?
+        }
+        None => None,
+    };
     #[cfg(feature = "otlp")]
     let stop_time = tokio::spawn(stop_time(server.stopping()));
     let connections = gateway.metrics().connections().clone();

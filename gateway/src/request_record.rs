@@ -11,15 +11,12 @@ use tower_sigv4::{
 
 use crate::{
     authentication::CallerRejection,
-    log::{AccessRecord, RequestSummary},
+    log::{AccessRecord, CLIENT_CLOSED_REQUEST, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
     response::{LoggedError, NotAllowed},
     telemetry::RequestTrace,
 };
-
-/// nginx's code for a client that closed its connection before the response.
-pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// A received request whose route is not known yet.
 pub(crate) struct RequestStart {

@@ -44,7 +44,7 @@ use crate::{
     request_validation, response,
     routes::Routes,
     service::{GatewayService, RouteService},
-    telemetry::{self, OriginSpan, SigningSpans, Tracer},
+    telemetry::{self, OriginSpan, RequestTrace, SigningSpans, Tracer},
     upstream,
 };
 
@@ -63,7 +63,9 @@ pub(crate) fn stack(
         .map_request(request_id::remove_invalid)
         .service_fn(move |mut request: Request<Body>| {
             let id = request_id::assign(request.headers_mut());
-            let trace = tracer.as_ref().and_then(|it| it.begin(&mut request));
+            let trace = tracer
+                .as_ref()
+                .and_then(|it| RequestTrace::begin(it, &mut request));
             let start = RequestStart::new(&mut request).with_trace(trace);
             let (meter, errors, edits, called) = match request_validation::check(&mut request) {
                 Ok(()) => {

@@ -47,7 +47,7 @@ pub(crate) struct Telemetry {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Ratio of the sampled requests among those without a parent.
     pub(crate) sample: f64,
-    /// Whether the parent decides for requests that have one.
+    /// `true` if the parent decides for requests that have one.
     pub(crate) parent_based: bool,
     /// Attributes of the process, with its name.
     pub(crate) resource: BTreeMap<String, String>,

@@ -1,12 +1,10 @@
 //! W3C's trace context (<https://www.w3.org/TR/trace-context/>).
 
-use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{RequestTrace, Tracer, origin::OriginContext};
 use crate::request_id;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Context that a client has sent.
@@ -38,33 +36,7 @@ pub(super) fn random_trace_id() -> u128 {
     fastrand::u128(1..)
 }
 
-/// Adds the context of the request to its origin. It happens before signing, since a route may sign all headers.
-///
-/// A context that a client has signed stays: the origin may check that signature.
-pub(crate) fn propagate(tracer: Option<&Tracer>, request: &mut Request<Body>) {
-    let value = match RequestTrace::of(request.extensions()) {
-        Some(trace) => {
-            let context = OriginContext::new(random_span_id());
-            let value = traceparent(trace.trace_id(), context.span_id(), true);
-            request.extensions_mut().insert(context);
-            value
-        }
-        // The origin continues an unsampled trace, as the client wants.
-        None if request.headers().contains_key(TRACEPARENT) => return,
-        None if tracer.is_some_and(Tracer::is_started) => {
-            traceparent(random_trace_id(), random_span_id(), false)
-        }
-        None => return,
-    };
-    if let Some(header) = value
-        && !(request.headers().contains_key(TRACEPARENT)
-            && request_id::is_signed(request, &TRACEPARENT))
-    {
-        request.headers_mut().insert(TRACEPARENT, header);
-    }
-}
-
-fn traceparent(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<HeaderValue> {
+pub(super) fn traceparent(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<HeaderValue> {
     let flags = u8::from(is_sampled);
     HeaderValue::try_from(format!("00-{trace_id:032x}-{span_id:016x}-{flags:02x}")).ok()
 }

@@ -2,10 +2,10 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `context` | W3C's trace context in and out |
+//! | `context` | W3C's trace context |
 //! | `tracer` | chooses the sampled requests, and queues their spans |
 //! | `request` | spans of a sampled request |
-//! | `origin` | span of a request to an origin |
+//! | `origin` | span and context of a request to an origin |
 //! | `otlp` | sends the queue and the metrics to a collector |
 //!
 //! The spans do not come from `tracing`: its spans would cost every request, since a filter cannot know which requests
@@ -23,8 +23,7 @@ mod tracer;
 #[cfg(feature = "otlp")]
 pub(crate) use self::otlp::start;
 pub(crate) use self::{
-    context::propagate,
-    origin::OriginSpan,
+    origin::{OriginSpan, propagate},
     request::{
         RequestTrace, SigningSpans, cache_forwarded, cache_started, verification_started, verified,
     },

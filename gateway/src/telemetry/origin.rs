@@ -1,4 +1,4 @@
-//! Span of a request to an origin.
+//! Span and context of a request to an origin.
 
 use std::{
     sync::{
@@ -8,34 +8,58 @@ use std::{
     time::SystemTime,
 };
 
+use axum::body::Body;
 use http::{Request, Response};
 use tower::timeout::error::Elapsed;
 
 use super::{
-    context::random_span_id,
+    context::{TRACEPARENT, random_span_id, random_trace_id, traceparent},
     request::{RequestTrace, method_name, version_name},
     span::{Attribute, Kind, Value},
+    tracer::Tracer,
 };
-use crate::{BoxError, response, upstream};
+use crate::{BoxError, request_id, response, upstream};
 
 /// Extension of a request to an origin: the span of its first attempt.
 #[derive(Clone)]
-pub(super) struct OriginContext {
+struct OriginContext {
     span_id: u64,
     /// The signing layer sends some requests again.
     attempts: Arc<AtomicU32>,
 }
 
 impl OriginContext {
-    pub(super) fn new(span_id: u64) -> Self {
+    fn new(span_id: u64) -> Self {
         Self {
             span_id,
             attempts: Arc::default(),
         }
     }
+}
 
-    pub(super) fn span_id(&self) -> u64 {
-        self.span_id
+/// Adds the context of the request to its origin. It happens before signing, since a route may sign all headers.
+///
+/// A context that a client has signed stays: the origin may check that signature.
+pub(crate) fn propagate(tracer: Option<&Tracer>, request: &mut Request<Body>) {
+    let value = match RequestTrace::of(request.extensions()) {
+        Some(trace) => {
+            let context = OriginContext::new(random_span_id());
+            let value = traceparent(trace.trace_id(), context.span_id, true);
+            request.extensions_mut().insert(context);
+            value
+        }
+        // The origin continues an unsampled trace, as the client wants.
+        None if request.headers().contains_key(TRACEPARENT) => return,
+        None if tracer.is_some_and(Tracer::is_started) => {
+            traceparent(random_trace_id(), random_span_id(), false)
+        }
+        None => return,
+    };
+    if let Some(header) = value
+        && !(request.headers().contains_key(TRACEPARENT)
+            && request_id::is_signed(request, &TRACEPARENT))
+    {
+        request.headers_mut().insert(TRACEPARENT, header);
     }
 }
 

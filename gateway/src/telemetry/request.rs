@@ -10,15 +10,14 @@ use http::{Extensions, HeaderValue, Method, Request, Response, Version, header, 
 use tower_sigv4::{ErrorKind, origin::ClientAddr, sign::SigningReport};
 
 use super::{
-    context::{Parent, TRACESTATE, random_span_id},
+    context::{TRACESTATE, random_span_id},
     span::{Attribute, FinishedSpan, Kind, Value},
     tracer::Tracer,
 };
 use crate::{
     caller::Caller,
     error::{BoxError, causes},
-    log::RequestSummary,
-    request_record::CLIENT_CLOSED_REQUEST,
+    log::{CLIENT_CLOSED_REQUEST, RequestSummary},
 };
 
 /// Longest prefix of a value that the client chose, in bytes.
@@ -49,12 +48,9 @@ struct Phases {
 struct Shared(Arc<RequestTrace>);
 
 impl RequestTrace {
-    pub(super) fn begin<B>(
-        tracer: Arc<Tracer>,
-        trace_id: u128,
-        parent: Option<Parent>,
-        request: &mut Request<B>,
-    ) -> Arc<Self> {
+    /// Returns the trace of a sampled request, and adds it to the request's extensions.
+    pub(crate) fn begin<B>(tracer: &Arc<Tracer>, request: &mut Request<B>) -> Option<Arc<Self>> {
+        let (trace_id, parent) = tracer.sample(request.headers())?;
         let headers = request.headers().get_all(TRACESTATE);
         let states: Vec<_> = headers.iter().filter_map(|it| it.to_str().ok()).collect();
         let phases = Phases {
@@ -62,7 +58,7 @@ impl RequestTrace {
             ..Phases::default()
         };
         let trace = Arc::new(Self {
-            tracer,
+            tracer: tracer.clone(),
             trace_id,
             span_id: random_span_id(),
             parent_id: parent.map(|it| it.span_id),
@@ -72,7 +68,7 @@ impl RequestTrace {
             phases: Mutex::new(phases),
         });
         request.extensions_mut().insert(Shared(trace.clone()));
-        trace
+        Some(trace)
     }
 
     pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {

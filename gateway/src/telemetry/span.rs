@@ -35,7 +35,7 @@ pub(super) struct FinishedSpan {
     pub(super) trace_id: u128,
     pub(super) span_id: u64,
     pub(super) parent_id: Option<u64>,
-    /// Whether the parent is another process.
+    /// `true` if the parent is in another process.
     pub(super) remote_parent: bool,
     pub(super) trace_state: String,
     pub(super) start: SystemTime,

@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use http::Request;
+use http::HeaderMap;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
 use super::{
     context::{Parent, random_trace_id},
-    request::RequestTrace,
     span::FinishedSpan,
 };
 use crate::config;
@@ -66,15 +65,12 @@ impl Tracer {
         self.queue.get().is_some()
     }
 
-    /// Returns the trace of a sampled request, and adds it to the request's extensions.
-    pub(crate) fn begin<B>(
-        self: &Arc<Self>,
-        request: &mut Request<B>,
-    ) -> Option<Arc<RequestTrace>> {
+    /// Returns the trace's ID and the client's context, if the request is sampled.
+    pub(super) fn sample(&self, headers: &HeaderMap) -> Option<(u128, Option<Parent>)> {
         if !self.is_started() {
             return None;
         }
-        let parent = Parent::of(request.headers());
+        let parent = Parent::of(headers);
         let trace_id = match &parent {
             Some(context) => context.trace_id,
             None => random_trace_id(),
@@ -83,7 +79,7 @@ impl Tracer {
             Some(context) if self.settings.parent_based => context.is_sampled,
             _ => self.is_in_ratio(trace_id),
         };
-        is_sampled.then(|| RequestTrace::begin(self.clone(), trace_id, parent, request))
+        is_sampled.then_some((trace_id, parent))
     }
 
     /// The same for all processes with the same ratio.

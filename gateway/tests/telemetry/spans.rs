@@ -12,7 +12,7 @@ use crate::{
 };
 
 const CACHEABLE: &str =
-    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: public, max-age=60\r\n\r\nok";
 const ROOT: &str = "GET api.example.com/orders";
 
 fn is_error(span: &Span) -> bool {
@@ -179,11 +179,9 @@ async fn rejected_callers_and_missing_credentials_end_in_their_step() {
     );
 
     let collector = Collector::start().await;
-    let file = "source = \"file\"\nfile = \"/nonexistent/keys.json\"\n";
-    let without = plain.replace(
-        "source = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n",
-        file,
-    );
+    let without = plain
+        + "identity = \"missing\"\n[[identity]]\nname = \"missing\"\nsource = \"file\"\n\
+           file = \"/nonexistent/keys.json\"\n";
     let gateway = Gateway::with_config(&with_telemetry(&without, collector.address, ""));
     let response = exchange(gateway.address, &request("GET", "/orders", "")).await;
     assert_eq!(response.status, 503);

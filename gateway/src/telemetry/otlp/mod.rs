@@ -12,6 +12,7 @@ use std::{
 use opentelemetry_proto::tonic::collector::{
     metrics::v1::ExportMetricsServiceResponse, trace::v1::ExportTraceServiceResponse,
 };
+use prometheus::proto::MetricFamily;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -20,7 +21,7 @@ use tokio::{
 
 use self::transport::{ExportError, METRICS, TRACES, Transport};
 use super::{Tracer, span::FinishedSpan};
-use crate::{BoxError, gateway::Gateway};
+use crate::BoxError;
 
 /// Spans of a request to the collector.
 const MAX_BATCH: usize = 512;
@@ -37,17 +38,20 @@ pub(crate) struct Exporter {
     task: JoinHandle<()>,
 }
 
-/// Starts the export, if it is configured.
-pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<Option<Exporter>, BoxError> {
-    let Some(tracer) = gateway.tracer() else {
-        return Ok(None);
-    };
+/// Reads all metrics.
+type Families = Box<dyn Fn() -> prometheus::Result<Vec<MetricFamily>> + Send + Sync>;
+
+/// Starts the export, once.
+pub(crate) fn start(
+    tracer: &Arc<Tracer>,
+    families: impl Fn() -> prometheus::Result<Vec<MetricFamily>> + Send + Sync + 'static,
+) -> Result<Option<Exporter>, BoxError> {
     let Some(spans) = tracer.start() else {
         return Ok(None);
     };
     let export = Export {
         transport: Transport::new(tracer.settings())?,
-        gateway: gateway.clone(),
+        families: Box::new(families),
         tracer: tracer.clone(),
         started: SystemTime::now(),
         spans,
@@ -73,7 +77,7 @@ impl Exporter {
 
 struct Export {
     transport: Transport,
-    gateway: Arc<Gateway>,
+    families: Families,
     tracer: Arc<Tracer>,
     started: SystemTime,
     spans: mpsc::Receiver<FinishedSpan>,
@@ -181,7 +185,7 @@ impl Export {
     }
 
     async fn send_metrics(&mut self) {
-        let sent = match self.gateway.metric_families() {
+        let sent = match (self.families)() {
             Ok(families) => {
                 let resource = &self.tracer.settings().resource;
                 let request = metrics::request(resource, self.started, &families);

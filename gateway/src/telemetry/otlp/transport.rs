@@ -42,7 +42,7 @@ pub(super) const METRICS: Signal = Signal {
 /// A failed export.
 pub(super) struct ExportError {
     message: String,
-    /// Whether the collector may accept the same request later.
+    /// `true` if the collector may accept the same request later.
     pub(super) is_temporary: bool,
 }
 
@@ -96,7 +96,10 @@ impl Transport {
                     .pool_timer(TokioTimer::new())
                     .http2_only(true)
                     .build(connector);
-                ProtocolClient::Grpc(Grpc::with_origin(http2, endpoint.clone()))
+                // gRPC has no base path.
+                let mut parts = endpoint.clone().into_parts();
+                parts.path_and_query = Some(PathAndQuery::from_static("/"));
+                ProtocolClient::Grpc(Grpc::with_origin(http2, Uri::from_parts(parts)?))
             }
             Protocol::Http => ProtocolClient::Http(plain_client()?),
         };
