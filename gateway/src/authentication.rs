@@ -11,6 +11,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_sigv4::{
     VerifyLayer,
     body::{ResponseBody, VerifiedBody},
+    origin::OriginRules,
 };
 use tower_sigv4_callers::{
     iam::IamVerifier,
@@ -19,7 +20,10 @@ use tower_sigv4_callers::{
 
 use self::credential::Credential;
 pub(crate) use self::rejection::CallerRejection;
-use crate::{BoxError, build::CallerVerification, log, response, service::RouteService, telemetry};
+use crate::{
+    BoxError, build::CallerVerification, form_upload::FormUploads, log, response,
+    service::RouteService, telemetry,
+};
 
 /// Calls `verified` for requests whose caller it has verified, and `open` for those that need no caller.
 pub(crate) fn authenticated(
@@ -33,7 +37,7 @@ pub(crate) fn authenticated(
     let by_signature = verification
         .signatures
         .clone()
-        .map(|layer| signed(layer, verified.clone()));
+        .map(|layer| signed(layer, verification.rules(), verified.clone()));
     let tokens = verification.tokens.iter();
     let authentication = Arc::new(Authentication {
         token_headers: tokens.flat_map(JwtVerifier::headers).cloned().collect(),
@@ -144,7 +148,7 @@ fn token_rejected(rejection: &jwt::Rejection) -> Response {
     rejected
 }
 
-fn signed(layer: VerifyLayer, inner: RouteService) -> RouteService {
+fn signed(layer: VerifyLayer, rules: OriginRules, inner: RouteService) -> RouteService {
     let layered = ServiceBuilder::new()
         .map_response(|response: http::Response<ResponseBody<Body>>| {
             response::from_verification(response)
@@ -153,8 +157,8 @@ fn signed(layer: VerifyLayer, inner: RouteService) -> RouteService {
         .map_request(|request: Request<VerifiedBody<Body>>| {
             log::record_caller(request.extensions());
             telemetry::verified(request.extensions());
-            request.map(Body::new)
+            request
         })
-        .service(inner);
+        .service(FormUploads::new(rules, inner));
     BoxCloneSyncService::new(layered)
 }

@@ -260,7 +260,12 @@ fn verification(
         limit = limit.max(settings.limit);
     }
     section.check()?;
-    let layer = verify::layer(section, limit)?;
+    let hosts = file.route.iter().filter_map(|route| route.host.as_ref());
+    let bucket_domains: Vec<_> = hosts
+        .filter_map(|host| host.get_ref().strip_prefix("{bucket}."))
+        .map(|domain| domain.split(':').next().unwrap_or(domain))
+        .collect();
+    let layer = verify::layer(section, limit, &bucket_domains)?;
     let signatures = layer.map(|(it, keys)| (it.with_body_budget(budget.clone()), keys));
     let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();
