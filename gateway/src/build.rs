@@ -25,8 +25,8 @@ use crate::{
     authorization::Authorization,
     caller_keys::KeysEndpoint,
     config::{
-        Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
-        Telemetry, VerifySection,
+        Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost, RouteSection,
+        Server, Telemetry, VerifySection,
     },
     error::chain,
     identity::{Identities, Identity},
@@ -68,19 +68,22 @@ pub(crate) struct ActiveConfig {
 impl ActiveConfig {
     /// Parses TOML and builds the services, so that all mistakes are found before the first request.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        Self::parse_after(text, None)
+        Self::parse_after(&ConfigText::new(text), None)
     }
 
     /// Parses TOML. Identities that the last configuration has, too, keep their credentials.
-    pub(crate) fn parse_after(text: &str, last: Option<&Identities>) -> Result<Self, ConfigError> {
-        ConfigFile::parse(text)
+    pub(crate) fn parse_after(
+        text: &ConfigText,
+        last: Option<&Identities>,
+    ) -> Result<Self, ConfigError> {
+        ConfigFile::parse(text.as_str())
             .and_then(|file| Self::build(&file, text, last))
-            .map_err(|error| error.with_line(text))
+            .map_err(|error| text.locate(error))
     }
 
     fn build(
         file: &ConfigFile,
-        text: &str,
+        text: &ConfigText,
         last: Option<&Identities>,
     ) -> Result<Self, ConfigError> {
         let identities = Identities::build(file.identities()?, last)?;
@@ -158,9 +161,9 @@ impl ActiveConfig {
             cache,
             warnings: warnings
                 .into_iter()
-                .map(|warning| warning.with_line(text))
+                .map(|warning| text.locate(warning))
                 .collect(),
-            sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
+            sections: text.table(),
         })
     }
 

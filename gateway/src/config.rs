@@ -14,11 +14,13 @@ mod identity;
 mod list;
 mod log;
 mod origin;
+mod print;
 mod restart;
 mod route;
 mod scope;
 mod server;
 mod signature;
+mod source;
 mod telemetry;
 mod text;
 mod value;
@@ -51,6 +53,7 @@ pub(crate) use self::{
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    source::ConfigText,
     telemetry::{Protocol, Telemetry},
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
@@ -59,14 +62,18 @@ pub(crate) use self::{
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
-    admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,
-    telemetry::TelemetrySection,
+    admin::AdminSection, identity::IdentitySection, list::OneOrMany, log::LogSection,
+    server::ServerSection, telemetry::TelemetrySection,
 };
 
 /// The configuration file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfigFile {
+    /// Files with further tables of the arrays `[[route]]`, `[[origin]]`, `[[identity]]`, `[[caller]]` and of
+    /// `[verify]`: a path or a pattern, or a list of them.
+    #[serde(default, rename = "include")]
+    _include: Option<OneOrMany>,
     #[serde(default)]
     pub(crate) server: ServerSection,
     pub(crate) admin: Option<AdminSection>,
@@ -205,5 +212,16 @@ impl ConfigFile {
 
 /// Returns the JSON Schema of the file, for editors that complete and check TOML.
 pub(crate) fn schema() -> String {
-    format!("{:#}", schemars::schema_for!(ConfigFile).to_value())
+    format!("{:#}", json_schema())
+}
+
+/// Returns the whole configuration as TOML, without its secrets and the defaults of keys.
+pub(crate) fn printed(text: &ConfigText) -> Result<String, toml::ser::Error> {
+    let files = text.files().map(|name| format!("# {name}\n"));
+    let table = print::without_secrets(text.table(), &json_schema());
+    Ok(files.collect::<String>() + &toml::to_string_pretty(&table)?)
+}
+
+fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(ConfigFile).to_value()
 }

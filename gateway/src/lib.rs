@@ -75,6 +75,7 @@ use self::{
     authorization::{Authorization, CallerFacts},
     build::ActiveConfig,
     cli::Command,
+    config::ConfigText,
     error::{BoxError, chain},
     gateway::Gateway,
     reload::{WatchedFile, load},
@@ -163,12 +164,13 @@ async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
+        Command::PrintConfig { file } => print_config(&file)?,
         Command::Check { file, credentials } => check_file(&file, credentials).await?,
         Command::Init { file, s3 } => init::write(&file, s3)?,
         Command::Explain { file, secret_env } => explain_file(&file, secret_env.as_deref())?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
-            lambda::serve(load(&file)?, &file).await?;
+            lambda::serve(load(&file)?).await?;
         }
         #[cfg(feature = "lambda")]
         Command::Demo { .. } if lambda::runs_in_lambda() => {
@@ -177,6 +179,13 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Forward { file, listen } => forward(file, listen).await?,
         Command::Demo { listen } => demonstrate(listen).await?,
     }
+    Ok(())
+}
+
+fn print_config(file: &str) -> Result<(), BoxError> {
+    let text = ConfigText::read(file)?;
+    drop(ActiveConfig::parse_after(&text, None)?); // an invalid file has no merged form
+    print(config::printed(&text)?.trim_end());
     Ok(())
 }
 
@@ -190,7 +199,7 @@ async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
         eprintln!("{file}: warning: requests would bypass the cache: {error}");
     }
     for warning in &config.warnings {
-        eprintln!("{}", warning.clone().in_file(file));
+        eprintln!("{warning}");
     }
     let limit = open_files::raise_limit();
     if let Some(warning) = open_files::warning(config.server.max_connections, limit) {
@@ -295,7 +304,7 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     ));
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
-    reload::log_warnings(&gateway.current().config, &file);
+    reload::log_warnings(&gateway.current().config);
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));

@@ -9,8 +9,7 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    text,
-    value::{Spanned, optional_duration},
+    value::{Secret, Spanned, optional_duration},
 };
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -22,7 +21,7 @@ const SERVICE_NAME: &str = "service.name";
 pub(crate) struct TelemetrySection {
     endpoint: Option<Spanned<String>>,
     protocol: Option<Protocol>,
-    headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    headers: BTreeMap<Spanned<String>, Spanned<Secret>>,
     sample: Option<Spanned<f64>>,
     service_name: Option<String>,
     resource: BTreeMap<String, String>,
@@ -149,8 +148,8 @@ impl TelemetrySection {
         }
         let parsed = self.headers.iter().map(|(name, value)| {
             let header = super::header_name(name)?;
-            let content = text::referenced(value)?;
-            header_value(&content).map(|it| (header, it)).ok_or_else(|| {
+            let Secret(content) = value.get_ref();
+            header_value(content).map(|it| (header, it)).ok_or_else(|| {
                 value.error(format!(
                     "the value of the header {:?} has characters that a header cannot have; remove them",
                     name.get_ref()

@@ -111,11 +111,6 @@ fn errors_name_the_value_and_the_remedy_but_no_secret() {
             "the value of the header \"a\" has characters",
         ),
         (
-            "[headers]\na = \"env:SIGV4_GATEWAY_UNSET\"",
-            &[],
-            "\"SIGV4_GATEWAY_UNSET\" is not set",
-        ),
-        (
             "",
             &[("OTEL_EXPORTER_OTLP_HEADERS", "s3cret value")],
             "a pair in OTEL_EXPORTER_OTLP_HEADERS",
