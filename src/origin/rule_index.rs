@@ -109,7 +109,7 @@ impl RuleIndex {
     }
 
     /// Returns the positions of the rules for a host, for any path.
-    pub(super) fn of_host(&self, host: Option<&str>) -> impl Iterator<Item = usize> {
+    pub(super) fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = usize> {
         let hosts = self.host_ids(host);
         hosts
             .into_iter()
@@ -133,7 +133,7 @@ impl RuleIndex {
     }
 
     /// Returns the rules that name a domain above a host: `example.com` or `{bucket}.example.com`.
-    pub(super) fn of_domains_above(&self, host: &str) -> impl Iterator<Item = usize> {
+    pub(super) fn for_domains_above(&self, host: &str) -> impl Iterator<Item = usize> {
         let lower = in_lower_case(host);
         let found: HostIds = domains_above(&lower, self.max_dots + 1)
             .flat_map(|domain| [domain, &domain[1..]])

@@ -137,7 +137,7 @@ impl OriginRules {
             }
         }
         let lacks_prefix = index
-            .of_host(host)
+            .for_host(host)
             .any(|other| matches(other) && !rules[other].conditions.matches_path(&path));
         // Clients see this message, so it does not name prefixes.
         let hint = if lacks_prefix {
@@ -169,7 +169,7 @@ impl OriginRules {
         };
         let Inner { rules, index } = &*self.inner;
         let mut patterns = index
-            .of_domains_above(name)
+            .for_domains_above(name)
             .filter_map(|other| rules[other].conditions.host.as_ref());
         let Some(bucket) = patterns.find_map(|pattern| pattern.label_below(name)) else {
             return Ok(());

@@ -17,8 +17,8 @@ _sigv4_gateway() {
             return
             ;;
     esac
-    local options="--config --check --credentials --explain --secret-env --init --s3 --print-schema --listen --help
-        --version"
+    local options="--config --check --credentials --print-config --explain --secret-env --init --s3 --print-schema
+        --listen --help --version"
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }
 complete -F _sigv4_gateway sigv4-gateway

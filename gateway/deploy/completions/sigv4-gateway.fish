@@ -4,6 +4,7 @@ complete -c sigv4-gateway -f
 complete -c sigv4-gateway -l config -r -F -d 'Configuration in TOML'
 complete -c sigv4-gateway -l check -d 'Check the configuration and exit'
 complete -c sigv4-gateway -l credentials -d 'With --check, get the credentials of each identity once'
+complete -c sigv4-gateway -l print-config -d 'Print the configuration without secrets'
 complete -c sigv4-gateway -l explain -r -F -d 'Explain a rejected signature'
 complete -c sigv4-gateway -l secret-env -x -a '(set --export --names)' -d 'Environment variable of the secret access key'
 complete -c sigv4-gateway -l init -F -d 'Write a commented configuration'
