@@ -35,6 +35,8 @@ use serde::Deserialize;
 
 #[cfg(feature = "aws-config")]
 pub(crate) use self::identity::IdentityPool;
+#[cfg(feature = "otlp")]
+pub(crate) use self::telemetry::Protocol;
 pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
@@ -54,7 +56,7 @@ pub(crate) use self::{
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
     source::ConfigText,
-    telemetry::{Protocol, Telemetry},
+    telemetry::Telemetry,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,

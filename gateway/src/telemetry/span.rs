@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 pub(super) enum Value {
     Text(String),
     Int(i64),
