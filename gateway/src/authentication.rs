@@ -22,7 +22,7 @@ use self::credential::Credential;
 pub(crate) use self::rejection::CallerRejection;
 use crate::{
     BoxError, build::CallerVerification, form_upload::FormUploads, log, response,
-    service::RouteService,
+    service::RouteService, telemetry,
 };
 
 /// Calls `verified` for requests whose caller it has verified, and `open` for those that need no caller.
@@ -76,6 +76,7 @@ impl Authentication {
             let open = self.open.clone();
             return open.oneshot(Request::from_parts(head, body)).await;
         }
+        telemetry::verification_started(&head.extensions);
         let rejected = match Credential::of(&head, &self.token_headers, principal_header) {
             Credential::Several => Some(CallerRejection::several().into_response()),
             Credential::UnexpectedToken => {
@@ -99,6 +100,7 @@ impl Authentication {
             return Ok(response);
         }
         log::record_caller(&head.extensions);
+        telemetry::verified(&head.extensions);
         let verified = self.verified.clone();
         verified.oneshot(Request::from_parts(head, body)).await
     }
@@ -154,6 +156,7 @@ fn signed(layer: VerifyLayer, rules: OriginRules, inner: RouteService) -> RouteS
         .layer(layer)
         .map_request(|request: Request<VerifiedBody<Body>>| {
             log::record_caller(request.extensions());
+            telemetry::verified(request.extensions());
             request
         })
         .service(FormUploads::new(rules, inner));

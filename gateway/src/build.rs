@@ -26,7 +26,7 @@ use crate::{
     caller_keys::KeysEndpoint,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost, RouteSection,
-        Server, VerifySection,
+        Server, Telemetry, VerifySection,
     },
     error::chain,
     identity::{Identities, Identity},
@@ -38,6 +38,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) server: Server,
     pub(crate) admin: Option<Admin>,
     pub(crate) log: Log,
+    /// Present if traces and metrics are exported.
+    pub(crate) telemetry: Option<Telemetry>,
     /// Hosts that requests are sent to, sorted by the name of their origin.
     pub(crate) origin_hosts: Vec<OriginHost>,
     pub(crate) identities: Identities,
@@ -142,6 +144,7 @@ impl ActiveConfig {
             server,
             admin: file.check_admin()?,
             log: file.log.check()?,
+            telemetry: file.check_telemetry()?,
             origin_hosts: used_origins
                 .values()
                 .filter_map(|origin| origin.host())

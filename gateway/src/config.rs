@@ -21,6 +21,7 @@ mod scope;
 mod server;
 mod signature;
 mod source;
+mod telemetry;
 mod text;
 mod value;
 mod verify;
@@ -34,6 +35,8 @@ use serde::Deserialize;
 
 #[cfg(feature = "aws-config")]
 pub(crate) use self::identity::IdentityPool;
+#[cfg(feature = "otlp")]
+pub(crate) use self::telemetry::Protocol;
 pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
@@ -53,6 +56,7 @@ pub(crate) use self::{
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
     source::ConfigText,
+    telemetry::Telemetry,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
@@ -61,7 +65,7 @@ pub(crate) use self::{
 };
 use self::{
     admin::AdminSection, identity::IdentitySection, list::OneOrMany, log::LogSection,
-    server::ServerSection,
+    server::ServerSection, telemetry::TelemetrySection,
 };
 
 /// The configuration file.
@@ -77,6 +81,7 @@ pub(crate) struct ConfigFile {
     pub(crate) admin: Option<AdminSection>,
     #[serde(default)]
     pub(crate) log: LogSection,
+    telemetry: Option<TelemetrySection>,
     #[serde(default)]
     pub(crate) credentials: CredentialsSection,
     #[serde(default)]
@@ -102,6 +107,11 @@ impl ConfigFile {
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
         self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
+    /// Returns the settings of traces and metrics, if they are exported.
+    pub(crate) fn check_telemetry(&self) -> Result<Option<Telemetry>, ConfigError> {
+        telemetry::check(self.telemetry.as_ref())
     }
 
     /// Returns the identities. That of `[credentials]` comes first, unless one is named `default`.

@@ -51,6 +51,7 @@ mod setting_names;
 mod stack;
 mod store_check;
 mod strict_xml;
+mod telemetry;
 mod trailers;
 mod tunnel;
 mod upstream;
@@ -67,6 +68,8 @@ use std::{
 
 use http::request::Parts;
 use tokio::runtime::Runtime;
+#[cfg(feature = "otlp")]
+use tokio::{sync::watch, time::Instant};
 
 use self::{
     authorization::{Authorization, CallerFacts},
@@ -78,6 +81,10 @@ use self::{
     listener::PassedListeners,
     reload::{WatchedFile, load},
 };
+
+/// Time to export telemetry if requests have used the whole grace period.
+#[cfg(feature = "otlp")]
+const MIN_FLUSH_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs the command line's command.
 #[must_use]
@@ -307,8 +314,32 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
+    #[cfg(feature = "otlp")]
+    let telemetry = match gateway.tracer() {
+        Some(tracer) => {
+            let source = gateway.clone();
+            telemetry::start(tracer, move || source.metric_families())?
+        }
+        None => None,
+    };
+    #[cfg(feature = "otlp")]
+    let stop_time = tokio::spawn(stop_time(server.stopping()));
     let connections = gateway.metrics().connections().clone();
-    listener::serve(server, gateway.service(), connections, &settings).await
+    let served = listener::serve(server, gateway.service(), connections, &settings).await;
+    #[cfg(feature = "otlp")]
+    if let Some(exporter) = telemetry {
+        let deadline = stop_time.await? + settings.drain_delay + settings.shutdown_grace;
+        let left = deadline.saturating_duration_since(Instant::now());
+        exporter.flush(left.max(MIN_FLUSH_TIME)).await;
+    }
+    served
+}
+
+/// Returns the time of the signal that stops the process.
+#[cfg(feature = "otlp")]
+async fn stop_time(mut stopping: watch::Receiver<bool>) -> Instant {
+    drop(stopping.wait_for(|is_stopping| *is_stopping).await); // an error means that it ends without a signal
+    Instant::now()
 }
 
 /// Runs the demonstration until a signal stops the process.

@@ -33,6 +33,7 @@ use crate::{
     request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
+    telemetry,
     trailers::CheckedTrailers,
 };
 
@@ -176,8 +177,14 @@ fn route_service(
     if let Some(layer) = cache {
         // A hit clones the cache, but not the services below it.
         let shared = Arc::new(service);
-        let inner = service_fn(move |request| RouteService::clone(&shared).oneshot(request));
-        let cached = layer.layer(inner);
+        let inner = service_fn(move |request: Request<Body>| {
+            telemetry::cache_forwarded(request.extensions());
+            RouteService::clone(&shared).oneshot(request)
+        });
+        let cached = layer.layer(inner).map_request(|request: Request<Body>| {
+            telemetry::cache_started(request.extensions());
+            request
+        });
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
     let edits = |inner: RouteService| match route.request_edits.clone() {

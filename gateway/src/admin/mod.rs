@@ -25,6 +25,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderValue, Request, StatusCode, header};
+use prometheus::TextEncoder;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 
@@ -144,17 +145,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let now = admin.gateway.current();
-    let config = &now.config;
-    let dropped = admin.gateway.log().dropped_lines();
-    let metrics = admin.gateway.metrics();
-    match metrics.encode(
-        &config.budget,
-        &config.used_identities,
-        config.verification.as_ref(),
-        config.used_cache(),
-        dropped,
-    ) {
+    let families = admin.gateway.metric_families();
+    match families.and_then(|it| TextEncoder::new().encode_to_string(&it)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -103,7 +103,7 @@ fn the_reference_lists_every_key_with_a_valid_value() {
         let rows = rows.map(|(key, value)| format!("{key} = {value}\n"));
         whole += &format!("{header}\n{}", rows.collect::<String>());
     }
-    assert_eq!(tables.len(), 19);
+    assert_eq!(tables.len(), 20);
     assert_eq!(schema_error(&whole), None, "{whole}");
 }
 
