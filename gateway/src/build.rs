@@ -31,6 +31,7 @@ use crate::{
     error::chain,
     identity::{Identities, Identity},
     listener::tls,
+    rate::SharedRates,
 };
 
 /// A valid configuration: its settings, and the services that are built from it.
@@ -59,6 +60,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) routes: Vec<Route>,
     /// Cache of the routes that have one.
     pub(crate) cache: CacheLayer,
+    /// `None` if each gateway counts alone.
+    pub(crate) shared_rates: Option<SharedRates>,
     /// Settings that are valid, but likely to be rejected by an origin.
     pub(crate) warnings: Vec<ConfigError>,
     /// The parsed file, to compare it with another.
@@ -139,7 +142,7 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
-        let cache = cache::build(&file.cache, &identities)?;
+        let (cache, shared_rates) = cache::build(&file.cache, &identities)?;
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -152,13 +155,15 @@ impl ActiveConfig {
             identities,
             used_identities: used_identities.into_values().collect(),
             verification: verification(file, &rules, &bodies.budget)?,
-            authorization: caller::authorization(file, &rules, route_facts)?.map(Arc::new),
+            authorization: caller::authorization(file, &rules, route_facts, shared_rates.as_ref())?
+                .map(Arc::new),
             keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
             routes,
             cache,
+            shared_rates,
             warnings: warnings
                 .into_iter()
                 .map(|warning| text.locate(warning))
@@ -176,10 +181,10 @@ impl ActiveConfig {
         }
     }
 
-    /// Returns the cache, if a route has one.
+    /// Returns the cache, if a route has one or its server counts rates.
     pub(crate) fn used_cache(&self) -> Option<&CacheLayer> {
         let has_cache = self.routes.iter().any(|route| route.cache.is_some());
-        has_cache.then_some(&self.cache)
+        (has_cache || self.shared_rates.is_some()).then_some(&self.cache)
     }
 
     /// Returns the identities of the file, and the default one if a route uses it.

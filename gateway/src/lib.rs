@@ -39,6 +39,7 @@ mod log;
 mod metrics;
 mod min_body_rate;
 mod open_files;
+mod rate;
 mod reload;
 mod request_id;
 mod request_record;

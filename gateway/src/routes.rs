@@ -3,10 +3,6 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
 use http::{HeaderName, Method, Request, header, request::Parts};
 use http_body::Body as _;
 use http_cache_layer::CacheLayer;
@@ -30,6 +26,7 @@ use crate::{
     headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
+    rate::{RouteRate, SharedRates},
     request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
@@ -87,6 +84,7 @@ impl Routes {
                 verification.clone(),
                 &authorize,
                 cache_layer,
+                config.shared_rates.clone(),
                 signing,
             );
             RoutedService {
@@ -164,6 +162,7 @@ fn route_service(
     verification: Option<CallerVerification>,
     authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
+    rates: Option<SharedRates>,
     signing: &RouteService,
 ) -> RouteService {
     let mut service = signing.clone();
@@ -206,7 +205,7 @@ fn route_service(
         service = boxed(limited);
     }
     if let Some(quota) = route.rate {
-        service = rate_limited(quota, service);
+        service = rate_limited(RouteRate::new(quota, &route.label, rates), service);
     }
     let Some(cors) = &route.cors else {
         return service;
@@ -236,16 +235,18 @@ fn without_trailers_of(edits: Arc<RequestEdits>, request: Request<Body>) -> Requ
     })
 }
 
-fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
-    let limiter = Arc::new(RateLimiter::direct(quota));
-    let check = move |request: Request<Body>| match limiter.check() {
-        Ok(()) => Ok(request),
-        Err(until) => {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            Err(BoxError::from(RateLimited(wait)))
+fn rate_limited(rate: RouteRate, service: RouteService) -> RouteService {
+    let limiter = Arc::new(rate);
+    let check = move |request: Request<Body>| {
+        let limit = limiter.clone();
+        async move {
+            let checked = limit.check().await;
+            checked
+                .map(|()| request)
+                .map_err(|wait| BoxError::from(RateLimited(wait)))
         }
     };
-    boxed(ServiceBuilder::new().filter(check).service(service))
+    boxed(ServiceBuilder::new().filter_async(check).service(service))
 }
 
 /// Removes the origin's own CORS headers, which might let pages read that the route does not name.

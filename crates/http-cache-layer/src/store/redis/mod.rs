@@ -7,6 +7,7 @@ mod keys;
 mod login;
 mod lookup;
 mod purges;
+mod rate;
 mod removals;
 mod scripts;
 mod target;
@@ -24,8 +25,11 @@ use std::{
 
 use http::HeaderMap;
 
-pub use self::login::RedisLogin;
 use self::{connection::Connection, login::LoginSource, lookup::Redis, target::Target};
+pub use self::{
+    login::RedisLogin,
+    rate::{SharedDecision, SharedRate},
+};
 use super::interface::{
     DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Purge, PurgeOutcome, Store, StoreError,
     StoreFuture, StoreHealth, StoreStats, Ticket,
