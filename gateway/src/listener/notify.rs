@@ -7,7 +7,7 @@ pub(super) enum State {
     Stopping,
 }
 
-/// Tells systemd, if it has started the process.
+/// Notifies systemd, if it has started the process.
 pub(super) fn notify(state: State) {
     #[cfg(target_os = "linux")]
     {

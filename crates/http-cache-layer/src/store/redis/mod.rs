@@ -189,6 +189,14 @@ impl RedisStore {
         self
     }
 
+    /// Counts a request against a rate that all processes with the same [prefix](RedisStore::with_prefix) share.
+    ///
+    /// It takes one command, on the connection of the lookups and with their [timeout](RedisStore::with_timeout). `name`
+    /// identifies the rate: hash names that are long, or secret.
+    pub async fn take(&self, name: &str, rate: SharedRate) -> SharedDecision {
+        rate::take(self.redis().connection(), &self.prefix, name, rate).await
+    }
+
     fn redis(&self) -> &Redis {
         self.redis.get_or_init(|| {
             let connection = Connection::new(self.target.clone(), self.login.clone(), self.timeout);

@@ -1,13 +1,10 @@
 //! Rates that several processes share.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, Value};
 
-use super::{
-    RedisStore,
-    connection::{Connection, Lane},
-};
+use super::connection::{Connection, Lane};
 
 /// The generic cell rate algorithm: the key holds the time, in microseconds, at which the next request would be due if
 /// all came at the rate. A request may come before it by the tolerance.
@@ -36,7 +33,7 @@ impl SharedRate {
     /// Creates a rate of one request in each interval. The first `burst` requests may come at once.
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::{sync::Arc, time::Duration};
     /// use http_cache_layer::SharedRate;
     ///
     /// let hundred_per_second = SharedRate::new(Duration::from_millis(10), 100);
@@ -79,23 +76,16 @@ pub enum SharedDecision {
     Unknown,
 }
 
-impl RedisStore {
-    /// Counts a request against a rate that all processes with the same [prefix](RedisStore::with_prefix) share.
-    ///
-    /// It takes one command, on the connection of the lookups and with their [timeout](RedisStore::with_timeout). `name`
-    /// identifies the rate: hash names that are long, or secret.
-    pub async fn take(&self, name: &str, rate: SharedRate) -> SharedDecision {
-        let redis = self.redis();
-        take(redis.connection(), &rate_key(&self.prefix, name), rate).await
-    }
-}
-
-async fn take(
-    connection: &std::sync::Arc<Connection>,
-    key: &str,
+/// Counts a request against a rate with this name.
+pub(super) async fn take(
+    connection: &Arc<Connection>,
+    prefix: &str,
+    name: &str,
     rate: SharedRate,
 ) -> SharedDecision {
-    match connection.query(Lane::Read, key, rate.command(key)).await {
+    let key = rate_key(prefix, name);
+    let command = rate.command(&key);
+    match connection.query(Lane::Read, &key, command).await {
         Some(Value::Int(0)) => SharedDecision::Admitted,
         Some(Value::Int(micros @ 1..)) => {
             SharedDecision::Limited(Duration::from_micros(micros.unsigned_abs()))
