@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     rejections: IntCounterVec,
     dropped_spans: IntCounter,
     connections: IntGauge,
+    in_flight: IntGauge,
     budget_size: IntGauge,
     budget_used: IntGauge,
     /// By name of the origin.
@@ -139,6 +140,11 @@ impl Metrics {
                 "Rejected callers, by mechanism and kind.",
                 &["mechanism", "kind"],
             )?,
+            in_flight: gauge(
+                &registry,
+                &prefixed("requests_in_flight"),
+                "Requests without a response head yet.",
+            )?,
             connections: gauge(
                 &registry,
                 &prefixed("connections_open"),
@@ -214,6 +220,7 @@ impl Metrics {
             rejections: self.rejections.clone(),
             last_response: self.last_response(origin),
             recent_rejections: self.recent_rejections.clone(),
+            in_flight: self.in_flight.clone(),
         }
     }
 

@@ -55,6 +55,7 @@ impl RequestStart {
             rejection: None,
             origin_rejection: None,
         };
+        meter.record_start();
         RequestRecord {
             start: self,
             meter,

@@ -8,7 +8,7 @@ use std::{
 
 use http::{Extensions, Method, Response};
 use http_cache_layer::{CacheStatus, Observer, StoreOutcome};
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter, IntGauge, IntCounterVec};
 use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
 
 use super::{cache_status, last_response::LastResponse, rejections::RecentRejections};
@@ -37,6 +37,7 @@ pub(crate) struct Meter {
     pub(super) rejections: IntCounterVec,
     pub(super) last_response: Arc<LastResponse>,
     pub(super) recent_rejections: Arc<RecentRejections>,
+    pub(super) in_flight: IntGauge,
 }
 
 pub(super) struct CacheMeter {
@@ -45,6 +46,11 @@ pub(super) struct CacheMeter {
 }
 
 impl Meter {
+    /// Counts a request whose response is awaited.
+    pub(crate) fn record_start(&self) {
+        self.in_flight.inc();
+    }
+
     /// Names of the route and of its origin.
     pub(crate) fn labels(&self) -> &[String; 2] {
         &self.labels
@@ -56,6 +62,7 @@ impl Meter {
         summary: &RequestSummary,
         duration: Duration,
     ) {
+        self.in_flight.dec();
         self.duration.observe(duration.as_secs_f64());
         let [route, origin] = &self.labels;
         if let Some(kind) = &summary.rejection {

@@ -99,6 +99,10 @@ async fn metrics_labels_come_from_the_configuration() {
             None
         );
     }
+    assert!(
+        text.contains("\nsigv4_gateway_requests_in_flight 0\n"),
+        "{text}"
+    );
     let started = text
         .lines()
         .find(|line| line.starts_with("process_start_time_seconds "));

@@ -1,0 +1,124 @@
+"""The manifests of gateway/deploy/kubernetes: rendered by kubectl, compared with the schemas of Kubernetes, and their
+gateway.toml checked by the gateway. First argument: the gateway's program. Prints the number of passed checks. Needs
+kubectl 1.27 or newer."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import kubernetes_validate
+import yaml
+
+GATEWAY = sys.argv[1]
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/kubernetes"
+# The oldest that supports sidecar containers, and the newest whose schemas are installed.
+VERSIONS = ["1.29", kubernetes_validate.latest_version()]
+# Kinds of the Prometheus Operator, whose schemas no package index has.
+OPERATOR = {"ServiceMonitor"}
+passed = 0
+
+
+def check(what, got, wanted=True):
+    global passed
+    if got != wanted:
+        sys.exit(f"kubernetes: {what}: {got}, not {wanted}")
+    passed += 1
+
+
+def render(name):
+    command = ["kubectl", "kustomize", FOLDER / name]
+    result = subprocess.run(command, capture_output=True, text=True)
+    check(f"kubectl kustomize {name}: {result.stderr}", (result.returncode, result.stderr), (0, ""))
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def validate(resource):
+    if resource["kind"] in OPERATOR:
+        return
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(resource, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            sys.exit(f"kubernetes: {resource['kind']} {resource['metadata']['name']}, {version}: {error}")
+        check("valid", True)
+
+
+def of_kind(resources, kind):
+    return [resource for resource in resources if resource["kind"] == kind]
+
+
+def seconds(text):
+    return int(text.removesuffix("s"))
+
+
+def check_configuration(resources):
+    """The file is valid, and its times and ports fit the pod."""
+    (config,) = of_kind(resources, "ConfigMap")
+    text = config["data"]["gateway.toml"]
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        result = subprocess.run([GATEWAY, "--config", file.name, "--check"], capture_output=True, text=True)
+    check(f"gateway.toml: {result.stderr}", (result.returncode, result.stderr), (0, ""))
+    (deployment,) = of_kind(resources, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    containers = [*pod.get("initContainers", []), *pod["containers"]]
+    (gateway,) = [container for container in containers if container["name"] == "gateway"]
+    times = [line.split('"')[1] for line in text.splitlines() if line.startswith(("drain_delay", "shutdown_grace"))]
+    check("termination grace", pod["terminationGracePeriodSeconds"] > sum(map(seconds, times)))
+    for port in gateway["ports"]:
+        check(f"port {port['name']}", f":{port['containerPort']}\"" in text)
+    names = {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
+    check("the ConfigMap's name with its hash", names, {config["metadata"]["name"]})
+    security = {**pod.get("securityContext", {}), **gateway["securityContext"]}
+    check("user", (security["runAsNonRoot"], security["runAsUser"]), (True, 65532))
+    check("read-only", security["readOnlyRootFilesystem"])
+    check("capabilities", security["capabilities"], {"drop": ["ALL"]})
+    return deployment
+
+
+def check_selectors(resources, deployment):
+    """Each selector and each named port exists."""
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    ports = {port["name"] for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]}
+    for service in of_kind(resources, "Service"):
+        check("selector", service["spec"]["selector"].items() <= labels.items())
+        check("ports", {port["targetPort"] for port in service["spec"]["ports"]} <= ports)
+    for kind, key in [("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")]:
+        for resource in of_kind(resources, kind):
+            check(kind, resource["spec"][key]["matchLabels"].items() <= labels.items())
+    for monitor in of_kind(resources, "ServiceMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        selected = [it for it in of_kind(resources, "Service") if wanted <= it["metadata"]["labels"].items()]
+        names = {port["name"] for service in selected for port in service["spec"]["ports"]}
+        check("monitored ports", {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= names)
+    for scaler in of_kind(resources, "HorizontalPodAutoscaler"):
+        check("scaled Deployment", scaler["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"])
+
+
+def main():
+    if not shutil.which("kubectl"):
+        sys.exit("scripts/interop needs kubectl, 1.27 or newer")
+    for name in ["base", "irsa", "prometheus", "sidecar"]:
+        resources = render(name)
+        for resource in resources:
+            validate(resource)
+        deployment = check_configuration(resources)
+        if name != "sidecar":
+            check_selectors(resources, deployment)
+        roles = [it["metadata"].get("annotations", {}) for it in of_kind(resources, "ServiceAccount")]
+        check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name == "irsa")
+    broken = of_kind(render("base"), "Deployment")[0]
+    broken["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Always"
+    try:
+        kubernetes_validate.validate(broken, VERSIONS[0], strict=True)
+    except kubernetes_validate.ValidationError:
+        check("an unknown key is rejected", True)
+    else:
+        sys.exit("kubernetes: the schemas accept an unknown key")
+    print(passed)
+
+
+main()
