@@ -38,6 +38,7 @@ async fn events_contain_no_secret() {
     let sent = common::send(&layer, request).await.expect("sent");
     verify(sent).await;
     log_rejections(&log).await;
+    log_redirects(&log).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(
@@ -99,6 +100,39 @@ async fn log_rejections(log: &Log) {
         log.contains("cause=route-missing") && log.contains("unlogged=2"),
         "{log}"
     );
+}
+
+/// A redirect of S3 is logged only if the layer does not follow it.
+async fn log_redirects(log: &Log) {
+    let s3 = service_fn(async |request: Request<SignedBody<Full<bytes::Bytes>>>| {
+        let is_home = request.uri().host() == Some("bucket.s3.eu-west-1.amazonaws.com");
+        let status = if is_home { 200 } else { 301 };
+        let response = Response::builder()
+            .status(status)
+            .header("x-amz-bucket-region", "eu-west-1");
+        Ok::<_, Infallible>(
+            response
+                .body(Full::<bytes::Bytes>::default())
+                .expect("valid"),
+        )
+    });
+    let origin = tower_sigv4::Origin::infer("https://bucket.s3.us-east-1.amazonaws.com")
+        .expect("an origin of S3");
+    for (follows, status, events) in [(true, 200, 0), (false, 301, 1)] {
+        let layer = common::layer(origin.clone().with_redirects(follows)).with_diagnosis(true);
+        let response = layer.layer(s3).oneshot(get("/key")).await.expect("sent");
+        assert_eq!(response.status(), status);
+        let diagnosis = response
+            .extensions()
+            .get::<tower_sigv4::doctor::Diagnosis>();
+        assert_eq!(diagnosis.is_some(), !follows, "{diagnosis:?}");
+        let logged = log.0.lock().expect("not poisoned").clone();
+        assert_eq!(
+            logged.matches("cause=wrong-region").count(),
+            events,
+            "{logged}"
+        );
+    }
 }
 
 /// Rejects a request, since its key now has another secret.

@@ -45,7 +45,7 @@ fuzz_target!(|text: &[u8]| {
         .map(|request| request.with_secret_access_key("secret"));
     for sent in [None, sent.as_ref(), with_secret.as_ref()] {
         if let Some(diagnosis) = diagnose(&rejection, sent) {
-            assert!(!diagnosis.summary().is_empty() && !diagnosis.remedy().is_empty());
+            assert!(!diagnosis.summary().is_empty() && !diagnosis.remedies().is_empty());
             let output = format!("{diagnosis:?} {}", diagnosis.summary());
             assert!(!output.contains(TOKEN), "{output}");
         }

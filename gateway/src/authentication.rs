@@ -11,6 +11,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_sigv4::{
     VerifyLayer,
     body::{ResponseBody, VerifiedBody},
+    origin::OriginRules,
 };
 use tower_sigv4_callers::{
     iam::IamVerifier,
@@ -19,7 +20,10 @@ use tower_sigv4_callers::{
 
 use self::credential::Credential;
 pub(crate) use self::rejection::CallerRejection;
-use crate::{BoxError, build::CallerVerification, log, response, service::RouteService};
+use crate::{
+    BoxError, build::CallerVerification, form_upload::FormUploads, log, response,
+    service::RouteService, telemetry,
+};
 
 /// Calls `verified` for requests whose caller it has verified, and `open` for those that need no caller.
 pub(crate) fn authenticated(
@@ -33,7 +37,7 @@ pub(crate) fn authenticated(
     let by_signature = verification
         .signatures
         .clone()
-        .map(|layer| signed(layer, verified.clone()));
+        .map(|layer| signed(layer, verification.rules(), verified.clone()));
     let tokens = verification.tokens.iter();
     let authentication = Arc::new(Authentication {
         token_headers: tokens.flat_map(JwtVerifier::headers).cloned().collect(),
@@ -72,6 +76,7 @@ impl Authentication {
             let open = self.open.clone();
             return open.oneshot(Request::from_parts(head, body)).await;
         }
+        telemetry::verification_started(&head.extensions);
         let rejected = match Credential::of(&head, &self.token_headers, principal_header) {
             Credential::Several => Some(CallerRejection::several().into_response()),
             Credential::UnexpectedToken => {
@@ -95,6 +100,7 @@ impl Authentication {
             return Ok(response);
         }
         log::record_caller(&head.extensions);
+        telemetry::verified(&head.extensions);
         let verified = self.verified.clone();
         verified.oneshot(Request::from_parts(head, body)).await
     }
@@ -142,7 +148,7 @@ fn token_rejected(rejection: &jwt::Rejection) -> Response {
     rejected
 }
 
-fn signed(layer: VerifyLayer, inner: RouteService) -> RouteService {
+fn signed(layer: VerifyLayer, rules: OriginRules, inner: RouteService) -> RouteService {
     let layered = ServiceBuilder::new()
         .map_response(|response: http::Response<ResponseBody<Body>>| {
             response::from_verification(response)
@@ -150,8 +156,9 @@ fn signed(layer: VerifyLayer, inner: RouteService) -> RouteService {
         .layer(layer)
         .map_request(|request: Request<VerifiedBody<Body>>| {
             log::record_caller(request.extensions());
-            request.map(Body::new)
+            telemetry::verified(request.extensions());
+            request
         })
-        .service(inner);
+        .service(FormUploads::new(rules, inner));
     BoxCloneSyncService::new(layered)
 }

@@ -25,12 +25,13 @@ use crate::{
     authorization::Authorization,
     caller_keys::KeysEndpoint,
     config::{
-        Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
-        VerifySection,
+        Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost, RouteSection,
+        Server, Telemetry, VerifySection,
     },
     error::chain,
     identity::{Identities, Identity},
     listener::tls,
+    rate::SharedRates,
 };
 
 /// A valid configuration: its settings, and the services that are built from it.
@@ -38,6 +39,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) server: Server,
     pub(crate) admin: Option<Admin>,
     pub(crate) log: Log,
+    /// Present if traces and metrics are exported.
+    pub(crate) telemetry: Option<Telemetry>,
     /// Hosts that requests are sent to, sorted by the name of their origin.
     pub(crate) origin_hosts: Vec<OriginHost>,
     pub(crate) identities: Identities,
@@ -57,6 +60,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) routes: Vec<Route>,
     /// Cache of the routes that have one.
     pub(crate) cache: CacheLayer,
+    /// `None` if each gateway counts alone.
+    pub(crate) shared_rates: Option<SharedRates>,
     /// Settings that are valid, but likely to be rejected by an origin.
     pub(crate) warnings: Vec<ConfigError>,
     /// The parsed file, to compare it with another.
@@ -66,19 +71,22 @@ pub(crate) struct ActiveConfig {
 impl ActiveConfig {
     /// Parses TOML and builds the services, so that all mistakes are found before the first request.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        Self::parse_after(text, None)
+        Self::parse_after(&ConfigText::new(text), None)
     }
 
     /// Parses TOML. Identities that the last configuration has, too, keep their credentials.
-    pub(crate) fn parse_after(text: &str, last: Option<&Identities>) -> Result<Self, ConfigError> {
-        ConfigFile::parse(text)
+    pub(crate) fn parse_after(
+        text: &ConfigText,
+        last: Option<&Identities>,
+    ) -> Result<Self, ConfigError> {
+        ConfigFile::parse(text.as_str())
             .and_then(|file| Self::build(&file, text, last))
-            .map_err(|error| error.with_line(text))
+            .map_err(|error| text.locate(error))
     }
 
     fn build(
         file: &ConfigFile,
-        text: &str,
+        text: &ConfigText,
         last: Option<&Identities>,
     ) -> Result<Self, ConfigError> {
         let identities = Identities::build(file.identities()?, last)?;
@@ -134,11 +142,12 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
-        let cache = cache::build(&file.cache, &identities)?;
+        let (cache, shared_rates) = cache::build(&file.cache, &identities)?;
         Ok(Self {
             server,
             admin: file.check_admin()?,
             log: file.log.check()?,
+            telemetry: file.check_telemetry()?,
             origin_hosts: used_origins
                 .values()
                 .filter_map(|origin| origin.host())
@@ -146,18 +155,20 @@ impl ActiveConfig {
             identities,
             used_identities: used_identities.into_values().collect(),
             verification: verification(file, &rules, &bodies.budget)?,
-            authorization: caller::authorization(file, &rules, route_facts)?.map(Arc::new),
+            authorization: caller::authorization(file, &rules, route_facts, shared_rates.as_ref())?
+                .map(Arc::new),
             keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
             routes,
             cache,
+            shared_rates,
             warnings: warnings
                 .into_iter()
-                .map(|warning| warning.with_line(text))
+                .map(|warning| text.locate(warning))
                 .collect(),
-            sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
+            sections: text.table(),
         })
     }
 
@@ -170,10 +181,10 @@ impl ActiveConfig {
         }
     }
 
-    /// Returns the cache, if a route has one.
+    /// Returns the cache, if a route has one or its server counts rates.
     pub(crate) fn used_cache(&self) -> Option<&CacheLayer> {
         let has_cache = self.routes.iter().any(|route| route.cache.is_some());
-        has_cache.then_some(&self.cache)
+        (has_cache || self.shared_rates.is_some()).then_some(&self.cache)
     }
 
     /// Returns the identities of the file, and the default one if a route uses it.
@@ -257,7 +268,12 @@ fn verification(
         limit = limit.max(settings.limit);
     }
     section.check()?;
-    let layer = verify::layer(section, limit)?;
+    let hosts = file.route.iter().filter_map(|route| route.host.as_ref());
+    let bucket_domains: Vec<_> = hosts
+        .filter_map(|host| host.get_ref().strip_prefix("{bucket}."))
+        .map(|domain| domain.split(':').next().unwrap_or(domain))
+        .collect();
+    let layer = verify::layer(section, limit, &bucket_domains)?;
     let signatures = layer.map(|(it, keys)| (it.with_body_budget(budget.clone()), keys));
     let tokens = verify::tokens(section)?;
     let verified = file.route.iter().map(RouteSection::is_verified).collect();

@@ -11,6 +11,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
        sigv4-gateway --config FILE [--listen ADDRESS]    forward requests
        sigv4-gateway --config FILE --check [--credentials]
                                                          check FILE and exit
+       sigv4-gateway --config FILE --print-config        print FILE with what it includes, without secrets
        sigv4-gateway --explain FILE [--secret-env NAME]  explain a rejected signature
        sigv4-gateway --init [FILE]                       write a commented configuration
        sigv4-gateway --init [FILE] --s3                  write one for S3 and its clients
@@ -20,6 +21,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
                     environment variable SIGV4_GATEWAY_CONFIG
   --check           check the configuration and exit
   --credentials     with --check: get the credentials of each identity once, and print their source and expiry
+  --print-config    print the configuration with the files that it includes, without secrets
   --explain FILE    response that rejects a signature, with its request if possible: the output of
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE, a HAR file of a browser, a debug log of
                     an SDK, or a raw request or a curl command followed by the response; - reads
@@ -55,6 +57,9 @@ pub(crate) enum Command {
         file: String,
         s3: bool,
     },
+    PrintConfig {
+        file: String,
+    },
     PrintSchema,
 }
 
@@ -67,6 +72,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
 fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
     let mut check = false;
     let mut credentials = false;
+    let mut print_config = false;
     let mut init = None;
     let mut s3 = false;
     let mut listen = None;
@@ -77,6 +83,7 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
             Arg::Long("credentials") => credentials = true,
+            Arg::Long("print-config") => print_config = true,
             Arg::Long("explain") => explain = Some(parser.value()?.string()?),
             Arg::Long("secret-env") => secret_env = Some(parser.value()?.string()?),
             Arg::Long("init") => {
@@ -119,6 +126,15 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             s3,
         });
     }
+    if print_config {
+        if check || listen.is_some() {
+            return Err("--print-config takes --config FILE only".into());
+        }
+        return match file {
+            Some(path) => Ok(Command::PrintConfig { file: path }),
+            None => Err("--print-config needs --config FILE".into()),
+        };
+    }
     match (file, check) {
         (Some(path), true) => Ok(Command::Check {
             file: path,
@@ -132,6 +148,8 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Command, lexopt::Error> {
@@ -263,5 +281,54 @@ mod tests {
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
+    }
+
+    /// Long options in a text, where `marker` comes before each name.
+    fn options(text: &str, marker: &str) -> BTreeSet<String> {
+        let name = |rest: &str| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        };
+        let mut names: BTreeSet<_> = text.split(marker).skip(1).map(name).collect();
+        names.remove("");
+        names
+    }
+
+    #[test]
+    fn man_page_and_completions_have_the_options_of_help() {
+        let help = options(HELP, "--");
+        assert!(help.contains("config") && help.contains("print-schema"));
+        for name in &help {
+            // An option that needs a value or another option is an error, but not an unknown option.
+            let parsed =
+                parse(&["--init", &format!("--{name}")]).map_err(|error| error.to_string());
+            assert!(
+                !matches!(&parsed, Err(error) if error.contains("invalid option")),
+                "{name}: {parsed:?}"
+            );
+        }
+        let man = include_str!("../deploy/sigv4-gateway.1").replace("\\-", "-");
+        let (synopsis, description) = man.split_once(".SH OPTIONS").unwrap();
+        let bash = include_str!("../deploy/completions/sigv4-gateway.bash");
+        let (_, bash) = bash.split_once("local options=").unwrap();
+        for (place, found) in [
+            ("options of the man page", options(description, "--")),
+            ("bash", options(bash.replace("-- ", "").as_str(), "--")),
+            (
+                "zsh",
+                options(include_str!("../deploy/completions/_sigv4-gateway"), "--"),
+            ),
+            (
+                "fish",
+                options(
+                    include_str!("../deploy/completions/sigv4-gateway.fish"),
+                    "-l ",
+                ),
+            ),
+        ] {
+            assert_eq!(found, help, "{place}");
+        }
+        let (usage, _) = HELP.split_once("\n\n  --").unwrap();
+        assert_eq!(options(synopsis, "--"), options(usage, "--"), "synopsis");
     }
 }

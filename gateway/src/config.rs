@@ -14,11 +14,14 @@ mod identity;
 mod list;
 mod log;
 mod origin;
+mod print;
 mod restart;
 mod route;
 mod scope;
 mod server;
 mod signature;
+mod source;
+mod telemetry;
 mod text;
 mod value;
 mod verify;
@@ -32,6 +35,8 @@ use serde::Deserialize;
 
 #[cfg(feature = "aws-config")]
 pub(crate) use self::identity::IdentityPool;
+#[cfg(feature = "otlp")]
+pub(crate) use self::telemetry::Protocol;
 pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, MirroredPresign, Payload},
@@ -50,6 +55,8 @@ pub(crate) use self::{
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
+    source::ConfigText,
+    telemetry::Telemetry,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,
@@ -57,18 +64,24 @@ pub(crate) use self::{
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
-    admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,
+    admin::AdminSection, identity::IdentitySection, list::OneOrMany, log::LogSection,
+    server::ServerSection, telemetry::TelemetrySection,
 };
 
 /// The configuration file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfigFile {
+    /// Files with further tables of the arrays `[[route]]`, `[[origin]]`, `[[identity]]`, `[[caller]]` and of
+    /// `[verify]`: a path or a pattern, or a list of them.
+    #[serde(default, rename = "include")]
+    _include: Option<OneOrMany>,
     #[serde(default)]
     pub(crate) server: ServerSection,
     pub(crate) admin: Option<AdminSection>,
     #[serde(default)]
     pub(crate) log: LogSection,
+    telemetry: Option<TelemetrySection>,
     #[serde(default)]
     pub(crate) credentials: CredentialsSection,
     #[serde(default)]
@@ -94,6 +107,11 @@ impl ConfigFile {
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
         self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
+    /// Returns the settings of traces and metrics, if they are exported.
+    pub(crate) fn check_telemetry(&self) -> Result<Option<Telemetry>, ConfigError> {
+        telemetry::check(self.telemetry.as_ref())
     }
 
     /// Returns the identities. That of `[credentials]` comes first, unless one is named `default`.
@@ -196,5 +214,16 @@ impl ConfigFile {
 
 /// Returns the JSON Schema of the file, for editors that complete and check TOML.
 pub(crate) fn schema() -> String {
-    format!("{:#}", schemars::schema_for!(ConfigFile).to_value())
+    format!("{:#}", json_schema())
+}
+
+/// Returns the whole configuration as TOML, without its secrets and the defaults of keys.
+pub(crate) fn printed(text: &ConfigText) -> Result<String, toml::ser::Error> {
+    let files = text.files().map(|name| format!("# {name}\n"));
+    let table = print::without_secrets(text.table(), &json_schema());
+    Ok(files.collect::<String>() + &toml::to_string_pretty(&table)?)
+}
+
+fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(ConfigFile).to_value()
 }

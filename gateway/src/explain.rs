@@ -183,7 +183,7 @@ impl Explanation {
             json!({
                 "cause": diagnosis.cause().name(),
                 "summary": diagnosis.summary(),
-                "remedy": remedies::for_diagnosis(diagnosis),
+                "remedies": remedies::for_diagnosis(diagnosis),
                 "client_forms": diagnosis.client_forms().iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         });
@@ -251,7 +251,7 @@ impl Explanation {
     ) -> fmt::Result {
         writeln!(out, "cause  {}", diagnosis.cause())?;
         writeln!(out, "reason {}", diagnosis.summary())?;
-        for (number, remedy) in remedies::for_diagnosis(diagnosis).split("; ").enumerate() {
+        for (number, remedy) in remedies::for_diagnosis(diagnosis).iter().enumerate() {
             let label = if number == 0 { "remedy" } else { "      " };
             writeln!(out, "{label} {remedy}")?;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use axum::body::Body;
 use http::Request;
+use prometheus::proto::MetricFamily;
 use tower::{ServiceExt, service_fn};
 
 use crate::{
@@ -15,12 +16,15 @@ use crate::{
     metrics::Metrics,
     service::{GatewayService, Respond},
     stack::stack,
+    telemetry::Tracer,
     upstream,
 };
 
 pub(crate) struct Gateway {
     log: Log,
     metrics: Metrics,
+    /// Present if traces and metrics are exported.
+    tracer: Option<Arc<Tracer>>,
     client: Arc<upstream::Client>,
     current: ArcSwap<Current>,
 }
@@ -40,11 +44,17 @@ impl Gateway {
             ..
         } = config.server;
         let client = Arc::new(upstream::Client::new(origin_buffer, max_headers)?);
-        let stack = stack(&config, client.clone(), &metrics);
+        let has_tls = config.server.tls.is_some();
+        let tracer = config.telemetry.clone().map(|settings| {
+            let dropped = metrics.dropped_spans().clone();
+            Tracer::new(settings, has_tls, dropped)
+        });
+        let stack = stack(&config, client.clone(), &metrics, tracer.clone());
         let log = Log::new(config.log.json, config.log.filter.clone());
         Ok(Arc::new(Self {
             log,
             metrics,
+            tracer,
             client,
             current: ArcSwap::from_pointee(Current { config, stack }),
         }))
@@ -58,6 +68,24 @@ impl Gateway {
         &self.metrics
     }
 
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    pub(crate) fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
+    /// Returns all metrics, after updating those that are read on demand.
+    pub(crate) fn metric_families(&self) -> prometheus::Result<Vec<MetricFamily>> {
+        let current = self.current();
+        let config = &current.config;
+        self.metrics.families(
+            &config.budget,
+            &config.used_identities,
+            config.verification.as_ref(),
+            config.used_cache(),
+            self.log.dropped_lines(),
+        )
+    }
+
     /// Returns the current configuration. Hold it only briefly.
     pub(crate) fn current(&self) -> Guard<Arc<Current>> {
         self.current.load()
@@ -66,7 +94,12 @@ impl Gateway {
     /// Replaces the configuration for all further requests.
     pub(crate) fn replace(&self, config: ActiveConfig) {
         let continued = config.continuing(&self.current().config);
-        let stack = stack(&continued, self.client.clone(), &self.metrics);
+        let stack = stack(
+            &continued,
+            self.client.clone(),
+            &self.metrics,
+            self.tracer.clone(),
+        );
         self.log.set_filter(continued.log.filter.clone());
         self.current.store(Arc::new(Current {
             config: continued,

@@ -25,7 +25,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_sigv4::credentials::{CredentialsCache, ProvideCredentials};
+use tower_sigv4::{
+    credentials::{CredentialsCache, ProvideCredentials},
+    doctor::{Finding, lint_credentials},
+};
 
 pub(crate) use self::{error::IdentityError, json::parse_time, route_picker::RoutePicker};
 use self::{
@@ -125,6 +128,13 @@ impl Identities {
     }
 }
 
+/// Credentials that were loaded once, to check them.
+pub(crate) struct DescribedCredentials {
+    pub(crate) description: String,
+    /// Reasons for which AWS is likely to reject them.
+    pub(crate) findings: Vec<Finding>,
+}
+
 impl Identity {
     fn build(
         settings: IdentitySettings,
@@ -204,15 +214,18 @@ impl Identity {
     }
 
     /// Gets the credentials once, and describes them without account and secret. An error has its remedy.
-    pub(crate) async fn describe_credentials(&self) -> Result<String, String> {
+    pub(crate) async fn describe_credentials(&self) -> Result<DescribedCredentials, String> {
         let example = match &self.per_request {
             Some(PerRequest::Sessions(sessions)) => Some(sessions.example()),
             Some(PerRequest::Users(_)) => {
-                return Ok(format!(
-                    "identity {:?}: source {:?}, needs a caller with a token",
-                    self.name(),
-                    self.settings.source_name()
-                ));
+                return Ok(DescribedCredentials {
+                    description: format!(
+                        "identity {:?}: source {:?}, needs a caller with a token",
+                        self.name(),
+                        self.settings.source_name()
+                    ),
+                    findings: Vec::new(),
+                });
             }
             None => None,
         };
@@ -239,11 +252,14 @@ impl Identity {
                 format!("expires in {}", humantime::format_duration(rounded))
             }
         };
-        Ok(format!(
-            "identity {:?}: source {:?}, access key ID ...{last}, {expiry}",
-            self.name(),
-            self.settings.source_name()
-        ))
+        Ok(DescribedCredentials {
+            description: format!(
+                "identity {:?}: source {:?}, access key ID ...{last}, {expiry}",
+                self.name(),
+                self.settings.source_name()
+            ),
+            findings: lint_credentials(&credentials),
+        })
     }
 
     /// Returns the numbers of calls of the source, or of STS, that returned credentials and that failed.

@@ -41,11 +41,11 @@ fn streams_responses() -> Result<bool, BoxError> {
 }
 
 /// Handles events until Lambda ends the process.
-pub(crate) async fn serve(config: ActiveConfig, file: &str) -> Result<(), BoxError> {
+pub(crate) async fn serve(config: ActiveConfig) -> Result<(), BoxError> {
     let streams = streams_responses()?;
     let gateway = Gateway::new(config)?;
     gateway.log().install()?;
-    reload::log_warnings(&gateway.current().config, file);
+    reload::log_warnings(&gateway.current().config);
     if gateway.current().config.admin.is_some() {
         tracing::warn!("[admin] is ignored: a Lambda function has no ports");
     }

@@ -25,6 +25,7 @@ mod connection;
 mod demo;
 mod error;
 mod explain;
+mod form_upload;
 mod gateway;
 mod header_edits;
 mod headers;
@@ -38,6 +39,7 @@ mod log;
 mod metrics;
 mod min_body_rate;
 mod open_files;
+mod rate;
 mod reload;
 mod request_id;
 mod request_record;
@@ -49,6 +51,8 @@ mod service;
 mod setting_names;
 mod stack;
 mod store_check;
+mod strict_xml;
+mod telemetry;
 mod trailers;
 mod tunnel;
 mod upstream;
@@ -65,15 +69,23 @@ use std::{
 
 use http::request::Parts;
 use tokio::runtime::Runtime;
+#[cfg(feature = "otlp")]
+use tokio::{sync::watch, time::Instant};
 
 use self::{
     authorization::{Authorization, CallerFacts},
     build::ActiveConfig,
     cli::Command,
+    config::ConfigText,
     error::{BoxError, chain},
     gateway::Gateway,
+    listener::PassedListeners,
     reload::{WatchedFile, load},
 };
+
+/// Time to export telemetry if requests have used the whole grace period.
+#[cfg(feature = "otlp")]
+const MIN_FLUSH_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs the command line's command.
 #[must_use]
@@ -154,12 +166,13 @@ async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
+        Command::PrintConfig { file } => print_config(&file)?,
         Command::Check { file, credentials } => check_file(&file, credentials).await?,
         Command::Init { file, s3 } => init::write(&file, s3)?,
         Command::Explain { file, secret_env } => explain_file(&file, secret_env.as_deref())?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
-            lambda::serve(load(&file)?, &file).await?;
+            lambda::serve(load(&file)?).await?;
         }
         #[cfg(feature = "lambda")]
         Command::Demo { .. } if lambda::runs_in_lambda() => {
@@ -168,6 +181,13 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Forward { file, listen } => forward(file, listen).await?,
         Command::Demo { listen } => demonstrate(listen).await?,
     }
+    Ok(())
+}
+
+fn print_config(file: &str) -> Result<(), BoxError> {
+    let text = ConfigText::read(file)?;
+    drop(ActiveConfig::parse_after(&text, None)?); // an invalid file has no merged form
+    print(config::printed(&text)?.trim_end());
     Ok(())
 }
 
@@ -181,7 +201,7 @@ async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
         eprintln!("{file}: warning: requests would bypass the cache: {error}");
     }
     for warning in &config.warnings {
-        eprintln!("{}", warning.clone().in_file(file));
+        eprintln!("{warning}");
     }
     let limit = open_files::raise_limit();
     if let Some(warning) = open_files::warning(config.server.max_connections, limit) {
@@ -204,7 +224,12 @@ async fn check_credentials(config: &ActiveConfig) -> Result<(), BoxError> {
     let mut missing = 0;
     for identity in config.checked_identities() {
         match identity.describe_credentials().await {
-            Ok(description) => print(description),
+            Ok(checked) => {
+                print(checked.description);
+                for finding in checked.findings {
+                    eprintln!("warning: identity {:?}: {finding}", identity.name());
+                }
+            }
             Err(error) => {
                 eprintln!("{error}");
                 missing += 1;
@@ -264,9 +289,14 @@ fn known_secret(secret_env: Option<&str>) -> Result<Option<explain::KnownSecret>
 async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let (watched, config) = WatchedFile::open(file.clone())?;
     let settings = config.server.clone();
-    let (server, address) = listener::bind(listen.unwrap_or(settings.listen)).await?;
+    let mut passed = PassedListeners::from_env();
+    let (server, address) = listener::open(
+        listen.unwrap_or(settings.listen),
+        settings.reuse_port,
+        &mut passed,
+    )?;
     let gateway = Gateway::new(config)?;
-    if let Some(admin) = admin::start(&gateway, server.stopping()).await? {
+    if let Some(admin) = admin::start(&gateway, server.stopping(), &mut passed)? {
         print(format_args!(
             "admin http://{admin}/ serves the status page, /healthz, /readyz and /metrics"
         ));
@@ -281,17 +311,43 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     ));
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
-    reload::log_warnings(&gateway.current().config, &file);
+    reload::log_warnings(&gateway.current().config);
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
+    #[cfg(feature = "otlp")]
+    let telemetry = match gateway.tracer() {
+        Some(tracer) => {
+            let source = gateway.clone();
+            telemetry::start(tracer, move || source.metric_families())?
+        }
+        None => None,
+    };
+    #[cfg(feature = "otlp")]
+    let stop_time = tokio::spawn(stop_time(server.stopping()));
     let connections = gateway.metrics().connections().clone();
-    listener::serve(server, gateway.service(), connections, &settings).await
+    let served = listener::serve(server, gateway.service(), connections, &settings).await;
+    #[cfg(feature = "otlp")]
+    if let Some(exporter) = telemetry {
+        let deadline = stop_time.await? + settings.drain_delay + settings.shutdown_grace;
+        let left = deadline.saturating_duration_since(Instant::now());
+        exporter.flush(left.max(MIN_FLUSH_TIME)).await;
+    }
+    served
+}
+
+/// Returns the time of the signal that stops the process.
+#[cfg(feature = "otlp")]
+async fn stop_time(mut stopping: watch::Receiver<bool>) -> Instant {
+    drop(stopping.wait_for(|is_stopping| *is_stopping).await); // an error means that it ends without a signal
+    Instant::now()
 }
 
 /// Runs the demonstration until a signal stops the process.
 async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
-    let (server, address) = listener::bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
+    let mut passed = PassedListeners::from_env();
+    let (server, address) =
+        listener::open(listen.unwrap_or(config::DEFAULT_LISTEN), false, &mut passed)?;
     let origin = demo::start_origin().await?;
     let config =
         ActiveConfig::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
@@ -299,7 +355,7 @@ async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let gateway = Gateway::new(config)?;
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
-    let admin = admin::start(&gateway, server.stopping()).await?;
+    let admin = admin::start(&gateway, server.stopping(), &mut passed)?;
     print(demo::welcome(origin, address, admin));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await

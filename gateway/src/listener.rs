@@ -1,12 +1,14 @@
 //! Accepts clients' connections and serves them until the gateway stops.
 
 mod acceptor;
+mod bind;
 mod drain_body;
 mod extended_connect;
 mod framing;
 mod head_timer;
 mod lifetime;
 mod linger;
+mod notify;
 mod read_ahead;
 pub(crate) mod response_rate;
 mod signals;
@@ -15,16 +17,21 @@ mod strict_stream;
 mod tests;
 pub(crate) mod tls;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use prometheus::IntGauge;
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time,
 };
 
-use self::{acceptor::Acceptor, signals::StopSignals};
+pub(crate) use self::bind::{Listener, PassedListeners};
+use self::{
+    acceptor::Acceptor,
+    notify::{State, notify},
+    signals::StopSignals,
+};
 use crate::{BoxError, config, open_files, service::Respond};
 
 /// Maximum number of connections to the admin port.
@@ -32,7 +39,7 @@ const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 /// A bound listener, and the signals that stop it.
 pub(crate) struct Server {
-    listener: TcpListener,
+    listener: Listener,
     signals: StopSignals,
     /// `true` from the first signal on, while clients may still connect.
     stopping: watch::Sender<bool>,
@@ -44,12 +51,16 @@ impl Server {
     }
 }
 
-/// Binds the listener. Signals are caught from now on, so that none is lost once the address is known.
-pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), BoxError> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+/// Opens the listener. Signals are caught from now on, so that none is lost once the address is known.
+pub(crate) fn open(
+    address: SocketAddr,
+    reuse_port: bool,
+    passed: &mut PassedListeners,
+) -> Result<(Server, SocketAddr), BoxError> {
+    let listener = Listener::open(address, reuse_port, passed).map_err(|error| {
         format!("cannot listen on {address}: {error}; choose another address with --listen")
     })?;
-    let bound = listener.local_addr()?;
+    let bound = listener.address()?;
     let server = Server {
         listener,
         signals: StopSignals::new()?,
@@ -75,12 +86,14 @@ pub(crate) async fn serve(
     let (stop, stopped) = watch::channel(false);
     let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
     let acceptor = Acceptor::new(service, settings, stopped)
+        .with_draining(stopping.subscribe())
         .with_tls(tls)
         .with_gauge(connections);
     // Load balancers need the delay to notice that the gateway is no longer ready.
     let drained = async {
         signals.next().await;
         stopping.send_replace(true);
+        notify(State::Stopping);
         tokio::select! {
             () = time::sleep(settings.drain_delay) => {}
             () = signals.next() => {}
@@ -91,11 +104,19 @@ pub(crate) async fn serve(
         tracing::warn!("{warning}");
     }
     let max_connections = open_files::max_connections(settings.max_connections, open_files_limit);
+    let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+    notify(State::Ready);
     tokio::select! {
-        () = acceptor.run(&listener, &open, max_connections) => {}
+        () = acceptor.run(&listener.tcp, &open, &permits) => {}
         () = drained => {}
     }
-    drop((listener, open));
+    // The next process accepts the connections of a shared listener.
+    if !listener.is_shared
+        && let Err(error) = acceptor.accept_last(listener.into_tcp(), &open, &permits)
+    {
+        tracing::warn!("connections that were not accepted yet are reset: {error}");
+    }
+    drop(open);
     stop.send_replace(true);
     let grace = settings.shutdown_grace;
     tokio::select! {
@@ -119,5 +140,6 @@ pub(crate) async fn serve_admin(
     let (open, _all_closed) = mpsc::channel(1);
     let (_stop, stopped) = watch::channel(false);
     let acceptor = Acceptor::new(service, &settings, stopped);
-    acceptor.run(&listener, &open, MAX_ADMIN_CONNECTIONS).await;
+    let permits = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
+    acceptor.run(&listener, &open, &permits).await;
 }

@@ -20,8 +20,8 @@ use std::{
 use http_cache_layer::CacheLayer;
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
     core::{Atomic, Collector, GenericGauge},
+    proto::MetricFamily,
 };
 use tower_sigv4::body::BodyBudget;
 
@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) caller_limits: IntCounterVec,
     origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
+    dropped_spans: IntCounter,
     connections: IntGauge,
     budget_size: IntGauge,
     budget_used: IntGauge,
@@ -93,7 +94,13 @@ impl Metrics {
             &["caller", "limit"],
         )?;
         registry.register(Box::new(caller_limits.clone()))?;
+        let dropped_spans = IntCounter::new(
+            prefixed("telemetry_spans_dropped_total"),
+            "Spans dropped because the queue was full, or because the collector rejected them.",
+        )?;
+        registry.register(Box::new(dropped_spans.clone()))?;
         Ok(Self {
+            dropped_spans,
             requests: counters(
                 "requests_total",
                 "Finished requests; code 499 if the client disconnected first.",
@@ -165,6 +172,10 @@ impl Metrics {
         &self.recent_rejections
     }
 
+    pub(crate) fn dropped_spans(&self) -> &IntCounter {
+        &self.dropped_spans
+    }
+
     /// Number of open client connections.
     pub(crate) fn connections(&self) -> &IntGauge {
         &self.connections
@@ -211,15 +222,15 @@ impl Metrics {
         self.purges.with_label_values(&[kind]).inc();
     }
 
-    /// Encodes all metrics in Prometheus's text format, after updating those that are read on demand.
-    pub(crate) fn encode(
+    /// Returns all metrics, after updating those that are read on demand.
+    pub(crate) fn families(
         &self,
         budget: &BodyBudget,
         identities: &[Arc<Identity>],
         verification: Option<&CallerVerification>,
         cache: Option<&CacheLayer>,
         dropped_log_lines: usize,
-    ) -> prometheus::Result<String> {
+    ) -> prometheus::Result<Vec<MetricFamily>> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.budget_size.set(bytes(budget.total()));
         self.budget_used
@@ -238,7 +249,7 @@ impl Metrics {
         if let Some(callers) = verification {
             families.extend(callers::families(callers)?);
         }
-        TextEncoder::new().encode_to_string(&families)
+        Ok(families)
     }
 }
 
@@ -259,6 +270,7 @@ fn gauge<P: Atomic + 'static>(
 #[cfg(test)]
 mod tests {
     use http::{Request, Response};
+    use prometheus::TextEncoder;
 
     use super::*;
     use crate::request_record::RequestStart;
@@ -275,8 +287,11 @@ mod tests {
                 .with_meter(meter.clone())
                 .finish(&response.expect("valid response"));
         }
-        let text = metrics
-            .encode(&BodyBudget::new(1024), &[], None, None, 0)
+        let families = metrics
+            .families(&BodyBudget::new(1024), &[], None, None, 0)
+            .expect("valid metrics");
+        let text = TextEncoder::new()
+            .encode_to_string(&families)
             .expect("valid metrics");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");

@@ -1,12 +1,15 @@
 //! Reloads the configuration when its file changes, and on SIGHUP.
 
-use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
+use std::{fs, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 
 use crate::{
-    BoxError, build::ActiveConfig, config::needs_restart, error::chain, gateway::Gateway,
-    identity::Identities,
+    BoxError,
+    build::ActiveConfig,
+    config::{ConfigError, ConfigText, needs_restart},
+    error::chain,
+    gateway::Gateway,
 };
 
 /// Interval at which the file is read: some file systems do not report changes.
@@ -14,56 +17,53 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads and parses a configuration.
 pub(crate) fn load(file: &str) -> Result<ActiveConfig, BoxError> {
-    parse(file, &read(file)?, None)
-}
-
-fn read(file: &str) -> Result<Vec<u8>, BoxError> {
-    fs::read(file).map_err(|error| {
-        let remedy = match error.kind() {
-            ErrorKind::NotFound => "; choose an existing file, or create one with --init",
-            ErrorKind::IsADirectory => "; choose a file in this directory",
-            _ => "",
-        };
-        format!("cannot read {file}: {error}{remedy}").into()
-    })
-}
-
-fn parse(file: &str, bytes: &[u8], last: Option<&Identities>) -> Result<ActiveConfig, BoxError> {
-    let text = str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
-        format!("{file}:{line}: invalid UTF-8; save the file as UTF-8")
-    })?;
-    Ok(ActiveConfig::parse_after(text, last).map_err(|error| error.in_file(file))?)
+    Ok(ActiveConfig::parse_after(&ConfigText::read(file)?, None)?)
 }
 
 /// Logs settings that origins are likely to reject.
-pub(crate) fn log_warnings(config: &ActiveConfig, file: &str) {
+pub(crate) fn log_warnings(config: &ActiveConfig) {
     for warning in &config.warnings {
-        tracing::warn!("{}", warning.clone().in_file(file));
+        tracing::warn!("{warning}");
     }
 }
 
-/// Contents of the configuration file, or the error of reading it, and of the file of callers' keys.
-#[derive(Clone, PartialEq)]
+/// Contents of the configuration, or the error of reading it, and of the files that it names.
+#[derive(Clone)]
 struct Snapshot {
-    file: Result<Vec<u8>, String>,
-    keys: Option<Vec<u8>>,
+    text: Result<ConfigText, ConfigError>,
+    /// Files of values.
+    named: Vec<String>,
+    /// Contents of the files of values, and of the file of callers' keys.
+    values: Vec<Option<Vec<u8>>>,
 }
 
 impl Snapshot {
-    fn read(file: &str, keys: Option<&str>) -> Self {
-        Self::new(read(file).map_err(|error| error.to_string()), keys)
+    fn new(text: Result<ConfigText, ConfigError>, keys: Option<&str>, last: Option<&Self>) -> Self {
+        let named = match (last, &text) {
+            (Some(known), _) if known.has_text_of(&text) => known.named.clone(),
+            (_, Ok(new)) => new.value_files(),
+            (_, Err(_)) => Vec::new(),
+        };
+        let paths = named.iter().map(String::as_str).chain(keys);
+        Self {
+            values: paths.map(|path| fs::read(path).ok()).collect(),
+            text,
+            named,
+        }
     }
 
-    fn new(file: Result<Vec<u8>, String>, keys: Option<&str>) -> Self {
-        Self {
-            file,
-            keys: keys.and_then(|path| fs::read(path).ok()),
+    fn has_text_of(&self, other: &Result<ConfigText, ConfigError>) -> bool {
+        match (&self.text, other) {
+            (Ok(one), Ok(two)) => one == two,
+            (Err(one), Err(two)) => one.to_string() == two.to_string(),
+            _ => false,
         }
+    }
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.has_text_of(&other.text) && self.values == other.values
     }
 }
 
@@ -78,9 +78,9 @@ impl WatchedFile {
     /// Reads the file. SIGHUP is caught from now on.
     pub(crate) fn open(file: String) -> Result<(Self, ActiveConfig), BoxError> {
         let hangup = Hangup::new()?;
-        let bytes = read(&file)?;
-        let config = parse(&file, &bytes, None)?;
-        let snapshot = Snapshot::new(Ok(bytes), config.keys_file.as_deref());
+        let text = ConfigText::read(&file)?;
+        let config = ActiveConfig::parse_after(&text, None)?;
+        let snapshot = Snapshot::new(Ok(text), config.keys_file.as_deref(), None);
         let watched = Self {
             file,
             snapshot,
@@ -107,7 +107,10 @@ impl WatchedFile {
             };
             let path = file.clone();
             let keys = gateway.current().config.keys_file.clone();
-            let read = task::spawn_blocking(move || Snapshot::read(&path, keys.as_deref()));
+            let known = last.clone();
+            let read = task::spawn_blocking(move || {
+                Snapshot::new(ConfigText::read(&path), keys.as_deref(), Some(&known))
+            });
             let Ok(current) = read.await else { continue };
             // Half a file may be valid, with half the routes, and a missing file is about to be replaced: so wait until
             // the file is the same twice.
@@ -116,15 +119,12 @@ impl WatchedFile {
                 continue;
             }
             loaded.clone_from(&current);
-            let name = file.clone();
             // Blocking, since it may read further files.
             let running = gateway.clone();
             let parsing = task::spawn_blocking(move || {
-                parse(
-                    &name,
-                    &current.file?,
-                    Some(&running.current().config.identities),
-                )
+                let last_identities = &running.current().config.identities;
+                ActiveConfig::parse_after(&current.text?, Some(last_identities))
+                    .map_err(BoxError::from)
             });
             match parsing.await.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
@@ -141,7 +141,7 @@ impl WatchedFile {
 
 fn log_reload(config: &ActiveConfig, file: &str, started: &toml::Table) {
     tracing::info!("reloaded {file}");
-    log_warnings(config, file);
+    log_warnings(config);
     let settings = needs_restart(&config.sections, started);
     if !settings.is_empty() {
         let names = settings.join(", ");

@@ -1,7 +1,6 @@
 //! `x-request-id`, and W3C's trace context.
 //!
-//! A trace context is forwarded unchanged, and none is created: its creator decides for all others whether the trace
-//! is recorded, and this gateway records none. Every request has an ID, which connects the logs.
+//! A trace context is forwarded unchanged unless [`telemetry`](crate::telemetry) records the request. Every request has an ID, which connects the logs.
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
 use url::form_urlencoded;
@@ -48,13 +47,16 @@ pub(crate) fn is_from_client(extensions: &Extensions) -> bool {
 pub(crate) struct RequestIds {
     request: Option<HeaderValue>,
     parent: Option<HeaderValue>,
+    /// Trace that begins here.
+    trace: Option<String>,
 }
 
 impl RequestIds {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         Self {
+            trace: None,
             request: single(headers, &REQUEST_ID).cloned(),
-            parent: parent(headers).cloned(),
+            parent: traceparent(headers).cloned(),
         }
     }
 
@@ -66,7 +68,15 @@ impl RequestIds {
             .ok()
     }
 
+    pub(crate) fn with_trace(mut self, id: u128) -> Self {
+        self.trace = Some(format!("{id:032x}"));
+        self
+    }
+
     pub(crate) fn trace_id(&self) -> Option<&str> {
+        if let Some(id) = &self.trace {
+            return Some(id);
+        }
         self.parent.as_ref()?.to_str().ok()?.get(3..35)
     }
 }
@@ -75,7 +85,7 @@ impl RequestIds {
 /// signature covers them; they are not logged.
 pub(crate) fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
     let has_id = |headers: &HeaderMap| single(headers, &REQUEST_ID).is_some_and(is_loggable);
-    let is_traced = |headers: &HeaderMap| parent(headers).is_some();
+    let is_traced = |headers: &HeaderMap| traceparent(headers).is_some();
     // `tracestate` is meaningless without `traceparent`.
     type IsValid = fn(&HeaderMap) -> bool;
     let checks: [(HeaderName, IsValid); 3] = [
@@ -107,7 +117,7 @@ fn is_loggable(id: &HeaderValue) -> bool {
 
 /// Returns a valid `traceparent` (W3C Trace Context, section 3.2.2): `00-{trace}-{parent}-{flags}`, or a later version
 /// with more fields.
-fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
     let value = single(headers, &TRACEPARENT)?;
     let mut parts = value.as_bytes().splitn(5, |byte| *byte == b'-');
     let mut hex = |len| {
@@ -126,7 +136,7 @@ fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// Returns `true` if the caller's signature, in the header or the query, covers a header.
-fn is_signed<B>(request: &Request<B>, name: &HeaderName) -> bool {
+pub(crate) fn is_signed<B>(request: &Request<B>, name: &HeaderName) -> bool {
     let contains = |names: &str| {
         names
             .split(';')

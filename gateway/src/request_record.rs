@@ -11,14 +11,12 @@ use tower_sigv4::{
 
 use crate::{
     authentication::CallerRejection,
-    log::{AccessRecord, RequestSummary},
+    log::{AccessRecord, CLIENT_CLOSED_REQUEST, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
     response::{LoggedError, NotAllowed},
+    telemetry::RequestTrace,
 };
-
-/// nginx's code for a client that closed its connection before the response.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// A received request whose route is not known yet.
 pub(crate) struct RequestStart {
@@ -26,6 +24,7 @@ pub(crate) struct RequestStart {
     method: Method,
     ids: RequestIds,
     access: Option<Box<AccessRecord>>,
+    trace: Option<Arc<RequestTrace>>,
 }
 
 impl RequestStart {
@@ -35,7 +34,17 @@ impl RequestStart {
             method: request.method().clone(),
             ids: RequestIds::from_headers(request.headers()),
             access: AccessRecord::new(request),
+            trace: None,
         }
+    }
+
+    /// Adds the trace of a sampled request.
+    pub(crate) fn with_trace(mut self, trace: Option<Arc<RequestTrace>>) -> Self {
+        if let Some(sampled) = &trace {
+            self.ids = self.ids.with_trace(sampled.trace_id());
+        }
+        self.trace = trace;
+        self
     }
 
     pub(crate) fn with_meter(self, meter: Arc<Meter>) -> RequestRecord {
@@ -109,6 +118,9 @@ impl Drop for RequestRecord {
             .record_request(&self.start.method, summary, duration);
         if let Some(access) = &self.start.access {
             access.log(&self.start.ids, self.meter.labels(), duration, summary);
+        }
+        if let Some(trace) = &self.start.trace {
+            trace.finish(self.meter.labels(), summary);
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     BoxError,
     authorization::{AccessDenied, CallerLimited},
     error::{causes, chain},
+    form_upload::FormError,
     headers::normalize_length,
     identity::IdentityError,
     min_body_rate::SlowBody,
@@ -157,6 +158,9 @@ pub(crate) fn from_error(error: BoxError) -> Response {
         let mechanism = denied.mechanism();
         response.extensions_mut().insert(NotAllowed { mechanism });
         return response;
+    }
+    if let Some(rejected) = error.downcast_ref::<FormError>() {
+        return message(rejected.status(), &rejected.to_string());
     }
     let (status, text) = status_and_text(&*error);
     let mut response = message(status, &text);

@@ -3,10 +3,6 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
 use http::{HeaderName, Method, Request, header, request::Parts};
 use http_body::Body as _;
 use http_cache_layer::CacheLayer;
@@ -30,9 +26,11 @@ use crate::{
     headers,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
+    rate::{RouteRate, SharedRates},
     request_route::RequestRoute,
     response::{self, RateLimited},
     service::RouteService,
+    telemetry,
     trailers::CheckedTrailers,
 };
 
@@ -86,6 +84,7 @@ impl Routes {
                 verification.clone(),
                 &authorize,
                 cache_layer,
+                config.shared_rates.clone(),
                 signing,
             );
             RoutedService {
@@ -163,6 +162,7 @@ fn route_service(
     verification: Option<CallerVerification>,
     authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
+    rates: Option<SharedRates>,
     signing: &RouteService,
 ) -> RouteService {
     let mut service = signing.clone();
@@ -176,8 +176,14 @@ fn route_service(
     if let Some(layer) = cache {
         // A hit clones the cache, but not the services below it.
         let shared = Arc::new(service);
-        let inner = service_fn(move |request| RouteService::clone(&shared).oneshot(request));
-        let cached = layer.layer(inner);
+        let inner = service_fn(move |request: Request<Body>| {
+            telemetry::cache_forwarded(request.extensions());
+            RouteService::clone(&shared).oneshot(request)
+        });
+        let cached = layer.layer(inner).map_request(|request: Request<Body>| {
+            telemetry::cache_started(request.extensions());
+            request
+        });
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
     let edits = |inner: RouteService| match route.request_edits.clone() {
@@ -199,7 +205,7 @@ fn route_service(
         service = boxed(limited);
     }
     if let Some(quota) = route.rate {
-        service = rate_limited(quota, service);
+        service = rate_limited(RouteRate::new(quota, &route.label, rates), service);
     }
     let Some(cors) = &route.cors else {
         return service;
@@ -229,16 +235,18 @@ fn without_trailers_of(edits: Arc<RequestEdits>, request: Request<Body>) -> Requ
     })
 }
 
-fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
-    let limiter = Arc::new(RateLimiter::direct(quota));
-    let check = move |request: Request<Body>| match limiter.check() {
-        Ok(()) => Ok(request),
-        Err(until) => {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            Err(BoxError::from(RateLimited(wait)))
+fn rate_limited(rate: RouteRate, service: RouteService) -> RouteService {
+    let limiter = Arc::new(rate);
+    let check = move |request: Request<Body>| {
+        let limit = limiter.clone();
+        async move {
+            let checked = limit.check().await;
+            checked
+                .map(|()| request)
+                .map_err(|wait| BoxError::from(RateLimited(wait)))
         }
     };
-    boxed(ServiceBuilder::new().filter(check).service(service))
+    boxed(ServiceBuilder::new().filter_async(check).service(service))
 }
 
 /// Removes the origin's own CORS headers, which might let pages read that the route does not name.

@@ -35,6 +35,7 @@ use tower_sigv4::{
 };
 
 use crate::{
+    BoxError,
     build::ActiveConfig,
     metrics::Metrics,
     request_id,
@@ -43,6 +44,7 @@ use crate::{
     request_validation, response,
     routes::Routes,
     service::{GatewayService, RouteService},
+    telemetry::{self, OriginSpan, RequestTrace, SigningSpans, Tracer},
     upstream,
 };
 
@@ -50,13 +52,21 @@ pub(crate) fn stack(
     config: &ActiveConfig,
     client: Arc<upstream::Client>,
     metrics: &Metrics,
+    tracer: Option<Arc<Tracer>>,
 ) -> GatewayService {
-    let routes = Arc::new(Routes::new(config, metrics, &signing(config, client)));
+    let routes = Arc::new(Routes::new(
+        config,
+        metrics,
+        &signing(config, client, tracer.clone()),
+    ));
     let service = ServiceBuilder::new()
         .map_request(request_id::remove_invalid)
         .service_fn(move |mut request: Request<Body>| {
             let id = request_id::assign(request.headers_mut());
-            let start = RequestStart::new(&mut request);
+            let trace = tracer
+                .as_ref()
+                .and_then(|it| RequestTrace::begin(it, &mut request));
+            let start = RequestStart::new(&mut request).with_trace(trace);
             let (meter, errors, edits, called) = match request_validation::check(&mut request) {
                 Ok(()) => {
                     let routed = routes.call(request);
@@ -90,7 +100,11 @@ pub(crate) fn stack(
 }
 
 /// Signs requests and sends them.
-fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService {
+fn signing(
+    config: &ActiveConfig,
+    client: Arc<upstream::Client>,
+    tracer: Option<Arc<Tracer>>,
+) -> RouteService {
     // Not used: each origin has an identity.
     let default_credentials = config.identities.default_identity().credentials().clone();
     let layer = SigningLayer::new(default_credentials, origin_of_route(config.rules.clone()))
@@ -99,6 +113,7 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
         .with_report(true);
     let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
         let route = RequestRoute::of(request.extensions()).cloned();
+        let span = OriginSpan::start(&request);
         let sent_at = Instant::now();
         let settings = route.as_ref().map(|it| it.upstream);
         // Boxed: its 3 KiB would be moved with each future around it.
@@ -108,16 +123,25 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
             if let Some(RequestRoute { meter, .. }) = route.as_deref() {
                 meter.record_origin_response(sent_at.elapsed(), &result);
             }
+            if let Some(sent_span) = span {
+                sent_span.finish(&result);
+            }
             result
         }
     }));
-    let service = service_fn(move |request: Request<Body>| {
+    let service = service_fn(move |mut request: Request<Body>| {
         let route = RequestRoute::of(request.extensions()).cloned();
-        let recorded = signing.clone().map_response(move |mut response| {
+        telemetry::propagate(tracer.as_deref(), &mut request);
+        let steps = SigningSpans::start(request.extensions());
+        let recorded = signing.clone().map_result(move |result| {
+            if let Some(spans) = steps {
+                spans.finish(&result);
+            }
+            let mut response = result?;
             if let Some(RequestRoute { meter, .. }) = route.as_deref() {
                 meter.record_signing(&mut response);
             }
-            response::from_origin(response)
+            Ok::<_, BoxError>(response::from_origin(response))
         });
         recorded.oneshot(upstream::mark_chunked(request))
     });

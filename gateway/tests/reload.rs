@@ -381,3 +381,41 @@ async fn removed_keys_are_rejected_on_open_connections() {
     assert_eq!(status("AKIDSTAYS").await.as_deref(), Some("200"));
     assert_eq!(status("AKIDLEAVES").await.as_deref(), Some("403"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn included_files_and_files_of_secrets_are_watched() {
+    let origin = TestOrigin::start(RESPONSE).await;
+    let secret = TempFile::new("hunter2\n");
+    let [one, two] = ["one", "two"].map(|name| format!("/{name}"));
+    let included = |path: &str| format!("[[route]]\npath = {path:?}\norigin = \"orders\"\n");
+    let file = TempFile::new(&included(&one));
+    let main = config(&format!("http://{}", origin.address), "")
+        .replace("\"secret\"", &format!("\"file:{}\"", secret.path));
+    let pattern = file.path.replace(".tmp", ".t[m]p");
+    let running = RunningGateway::start(&format!("include = {pattern:?}\n{main}"));
+    let statuses = async || (running.status(&one).await, running.status(&two).await);
+    assert_eq!(statuses().await, (200, 404));
+
+    fs::write(&file.path, included(&two)).expect("written");
+    assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(statuses().await, (404, 200));
+    fs::write(&file.path, "[server]\n").expect("written");
+    let message = running.next_message();
+    assert!(
+        message.starts_with("keeping the previous configuration: "),
+        "{message}"
+    );
+    assert_eq!(statuses().await, (404, 200));
+    fs::remove_file(&file.path).expect("removed");
+    assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(statuses().await, (404, 404));
+
+    fs::write(&secret.path, "").expect("written");
+    let message = running.next_message();
+    assert!(
+        message.contains("is empty; write the value into it"),
+        "{message}"
+    );
+    fs::write(&secret.path, "hunter3\n").expect("written");
+    assert_eq!(running.next_message(), "reloaded FILE");
+}

@@ -77,6 +77,8 @@ def calls(service, model):
     """Returns the distinct operations of a service: host prefix, and parameters of its endpoint rules."""
     seen = set()
     for operation in model["operations"].values():
+        if operation.get("auth") == ["smithy.api#noAuth"]:
+            continue
         prefix = operation.get("endpoint", {}).get("hostPrefix", "")
         if service == "s3control":
             prefix = ""  # the rules put the account there themselves

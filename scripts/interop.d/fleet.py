@@ -72,7 +72,7 @@ def cluster(ports):
     return f'redis = [{urls}]\nredis_mode = "cluster"'
 
 
-def start_gateway(origin, cache, log, env=None):
+def start_gateway(origin, cache, log, env=None, rate=None):
     """Returns the process, its address, and the address of its admin port."""
     config = f"""
         [server]
@@ -96,6 +96,8 @@ def start_gateway(origin, cache, log, env=None):
         origin = "a"
         cache = true
     """
+    if rate:
+        config += f'rate = "{rate}"\n'
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config)
         file.flush()
@@ -105,9 +107,20 @@ def start_gateway(origin, cache, log, env=None):
         return process, re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
 
 
+def create_cluster(ports):
+    """Makes a cluster of primaries, and waits until each node knows all slots."""
+    cli = ["redis-cli", "--no-auth-warning", "-a", PASSWORD]
+    nodes = [f"127.0.0.1:{port}" for port in ports]
+    subprocess.run([*cli, "--cluster", "create", *nodes, "--cluster-yes"], check=True, stdout=subprocess.DEVNULL)
+    for port in ports:
+        info = [*cli, "-p", str(port), "cluster", "info"]
+        while "cluster_state:ok" not in subprocess.run(info, capture_output=True, text=True).stdout:
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
-def gateway(origin, cache, log, env=None):
-    process, address, admin = start_gateway(origin, cache, log, env)
+def gateway(origin, cache, log, env=None, rate=None):
+    process, address, admin = start_gateway(origin, cache, log, env, rate)
     with process:
         try:
             yield address, admin

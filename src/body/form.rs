@@ -36,7 +36,7 @@ enum FormState {
     Failed,
 }
 
-impl<B: Body> FormBody<B> {
+impl<B> FormBody<B> {
     /// Continues after `head`, the bytes up to the first byte of the file. `read` are the bytes of the file so far.
     pub(crate) fn new(
         head: Bytes,
@@ -44,7 +44,10 @@ impl<B: Body> FormBody<B> {
         body: Pin<Box<B>>,
         marker: Vec<u8>,
         size: RangeInclusive<u64>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Error>
+    where
+        B: Body,
+    {
         let mut file = FileCheck::new(marker, size);
         let mut ready = VecDeque::from([head]);
         for data in read {
@@ -60,6 +63,17 @@ impl<B: Body> FormBody<B> {
             file,
             state: FormState::Reading,
         })
+    }
+
+    /// Removes the bytes before the file, unless they were read.
+    pub(super) fn skip_fields(&mut self) {
+        self.ready.pop_front();
+        self.remaining = None;
+    }
+
+    /// Returns the number of bytes of a boundary with its hyphens.
+    pub(super) fn marker_len(&self) -> usize {
+        self.file.marker.len()
     }
 
     fn next(&mut self, data: Bytes) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {

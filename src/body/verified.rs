@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     SignedBody, aws_chunked::AwsChunkedDecoder, checked::CheckedBody, collect::Collected,
-    form::FormBody,
+    form::FormBody, form_file::FormFile,
 };
 use crate::{error::BoxError, sigv4::PayloadHash};
 
@@ -43,6 +43,7 @@ pin_project! {
         Checked { #[pin] body: CheckedBody<B> },
         Chunked { #[pin] body: AwsChunkedDecoder<B> },
         Form { #[pin] body: Box<FormBody<B>> },
+        FormFile { body: Box<FormFile<B>> },
     }
 }
 
@@ -79,6 +80,21 @@ impl<B> VerifiedBody<B> {
         }
     }
 
+    /// Removes all but the file from the body of a [`VerifiedForm`](crate::verify::VerifiedForm) that was not read yet.
+    ///
+    /// The body still ends in an error if the policy does not allow the size of the file, or if a field follows it. Its
+    /// length is unknown. Other bodies stay as they are.
+    #[must_use]
+    pub fn into_form_file(self) -> Self {
+        let inner = match self.inner {
+            Inner::Form { body } => Inner::FormFile {
+                body: Box::new(FormFile::new(body)),
+            },
+            other => other,
+        };
+        Self { inner }
+    }
+
     pub(crate) fn checked(body: B, signed: PayloadHash) -> Self
     where
         B: Body,
@@ -108,6 +124,7 @@ where
             InnerProj::Checked { body } => body.poll_frame(cx),
             InnerProj::Chunked { body } => body.poll_frame(cx),
             InnerProj::Form { body } => body.poll_frame(cx),
+            InnerProj::FormFile { body } => body.poll_frame(cx),
         }
     }
 
@@ -117,6 +134,7 @@ where
             Inner::Checked { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
             Inner::Form { body } => body.is_end_stream(),
+            Inner::FormFile { body } => body.is_end_stream(),
         }
     }
 
@@ -126,6 +144,7 @@ where
             Inner::Checked { body } => body.size_hint(),
             Inner::Chunked { body } => body.size_hint(),
             Inner::Form { body } => body.size_hint(),
+            Inner::FormFile { .. } => SizeHint::new(),
         }
     }
 }

@@ -143,12 +143,15 @@ fn other_authorization(rejection: &Rejection, fronts_routes: bool) -> Diagnosis 
         ""
     };
     let summary = format!("no signature of version 4 arrived, but {received}{routes}");
-    let remedy = if fronts_routes {
-        "sign with SigV4 in place of the token, or compare method and path, including the stage, with the deployed routes"
+    let remedies: &[_] = if fronts_routes {
+        &[
+            "sign with SigV4 in place of the token",
+            "or compare method and path, including the stage, with the deployed routes",
+        ]
     } else {
-        "sign with SigV4 in place of the token"
+        &["sign with SigV4 in place of the token"]
     };
-    Diagnosis::new(Cause::NotSigned, summary).with_remedy(remedy)
+    Diagnosis::new(Cause::NotSigned, summary).with_remedies(remedies)
 }
 
 fn other_region(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {

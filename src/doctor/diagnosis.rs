@@ -2,9 +2,9 @@ use std::fmt;
 
 use super::{Cause, ClientForm, Difference, canonical_parser::redacted};
 
-/// The cause of a rejected request, with a summary and a remedy.
+/// The cause of a rejected request, with a summary and remedies.
 ///
-/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
+/// `Display` writes [`summary`](Diagnosis::summary) and [`remedies`](Diagnosis::remedies). None contains a secret.
 #[derive(Clone)]
 #[must_use]
 pub struct Diagnosis {
@@ -14,8 +14,8 @@ pub struct Diagnosis {
     client_forms: Vec<ClientForm>,
     client_request: Option<String>,
     clock_offset: Option<i64>,
-    /// In place of the remedy of the cause.
-    remedy: Option<&'static str>,
+    /// In place of the remedies of the cause.
+    remedies: Option<&'static [&'static str]>,
 }
 
 impl Diagnosis {
@@ -27,7 +27,7 @@ impl Diagnosis {
             client_forms: Vec::new(),
             client_request: None,
             clock_offset: None,
-            remedy: None,
+            remedies: None,
         }
     }
 
@@ -45,9 +45,9 @@ impl Diagnosis {
         }
     }
 
-    pub(super) fn with_remedy(self, remedy: &'static str) -> Self {
+    pub(super) fn with_remedies(self, remedies: &'static [&'static str]) -> Self {
         Self {
-            remedy: Some(remedy),
+            remedies: Some(remedies),
             ..self
         }
     }
@@ -78,18 +78,19 @@ impl Diagnosis {
         &self.summary
     }
 
-    /// Returns the remedy: [`Cause::remedy`], or [`specific_remedy`](Self::specific_remedy) if there is one.
+    /// Returns the remedies: those of the [cause](Cause::remedies), or the
+    /// [specific ones](Self::specific_remedies) if there are some. The most likely one is the first.
     #[must_use]
-    pub fn remedy(&self) -> &'static str {
-        self.remedy.unwrap_or_else(|| self.cause.remedy())
+    pub fn remedies(&self) -> &'static [&'static str] {
+        self.remedies.unwrap_or_else(|| self.cause.remedies())
     }
 
-    /// Returns the remedy of this rejection if it differs from that of its cause.
+    /// Returns the remedies of this rejection if they differ from those of its cause.
     ///
-    /// It names no setting of this library, so that programs with words of their own for each [`Cause`] can show it.
+    /// They name no setting of this library, so that programs with words of their own for each [`Cause`] can show them.
     #[must_use]
-    pub fn specific_remedy(&self) -> Option<&'static str> {
-        self.remedy
+    pub fn specific_remedies(&self) -> Option<&'static [&'static str]> {
+        self.remedies
     }
 
     /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.
@@ -126,7 +127,10 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.summary, self.remedy())
+        f.write_str(&self.summary)?;
+        self.remedies()
+            .iter()
+            .try_for_each(|remedy| write!(f, "; {remedy}"))
     }
 }
 

@@ -13,8 +13,10 @@ const SIGNED_AGAIN: &str =
     "the origin received another signature than the one sent: another component signs again";
 
 /// Remedy after a check of the secret, which cannot show more.
-const SECRET_CHECKED: &str = "compare the secret access key with its source; if it is the right one, sign with a current version of the client \
-     or with an SDK of AWS";
+const SECRET_CHECKED: &[&str] = &[
+    "compare the secret access key with its source",
+    "if it is the right one, sign with a current version of the client or with an SDK of AWS",
+];
 
 /// Diagnoses a signature that does not match.
 pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
@@ -155,7 +157,7 @@ fn client_mismatch(
             };
             return Some(
                 Diagnosis::new(Cause::SecretOrClient, summary)
-                    .with_remedy(SECRET_CHECKED)
+                    .with_remedies(SECRET_CHECKED)
                     .with_client_forms(own.known_forms()),
             );
         }

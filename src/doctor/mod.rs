@@ -2,7 +2,7 @@
 //!
 //! A signature fails because the signed request, the request on the wire and the request that the origin derived
 //! differ. Many origins show what they derived. [`diagnose`] compares that with the signed request line by line, and
-//! returns a summary and a remedy. `docs/signature-does-not-match.md`, beside this crate's README, lists every
+//! returns a summary and remedies. `docs/signature-does-not-match.md`, beside this crate's README, lists every
 //! [`Cause`] with its reasons, and has recipes for common services.
 //!
 //! [`SigningLayer::with_diagnosis`](crate::SigningLayer::with_diagnosis) diagnoses each rejected request. For requests

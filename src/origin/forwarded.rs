@@ -49,6 +49,12 @@ impl ClientAddr {
         self
     }
 
+    /// Returns the scheme of the connection.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&Scheme> {
+        self.scheme.as_ref()
+    }
+
     /// Returns the client's address.
     #[must_use]
     pub fn address(&self) -> IpAddr {

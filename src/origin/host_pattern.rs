@@ -44,6 +44,11 @@ impl HostPattern {
         })
     }
 
+    /// Returns the host in lower case, or the domain with a dot in front.
+    pub(super) fn key(&self) -> &str {
+        &self.name
+    }
+
     /// Compares a host without its port. Case does not matter.
     pub(super) fn matches(&self, host: &str) -> bool {
         if self.name.starts_with('.') {

@@ -50,6 +50,7 @@ mod own_headers;
 mod payload_mode;
 mod resolve;
 mod rewrite;
+mod rule_index;
 mod rule_target;
 mod rules;
 mod scope_lists;

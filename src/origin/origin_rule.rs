@@ -192,10 +192,6 @@ impl OriginRule {
         self
     }
 
-    pub(super) fn matches(&self, head: &Parts, host: Option<&str>, path: &str) -> bool {
-        self.matches_except_path(head, host) && self.matches_path(path)
-    }
-
     pub(super) fn matches_except_path(&self, head: &Parts, host: Option<&str>) -> bool {
         let has = |(name, value): &(HeaderName, HeaderValue)| {
             head.headers

@@ -1,8 +1,11 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{header, request::Parts};
 
-use super::{OriginRule, ResolveOrigin, ResolvedOrigin, RuleTarget, rule_target::RulePrefix};
+use super::{
+    OriginRule, ResolveOrigin, ResolvedOrigin, RuleTarget, rule_index::RuleIndex,
+    rule_target::RulePrefix,
+};
 use crate::{
     error::{Error, truncated},
     sigv4::{
@@ -47,10 +50,16 @@ use crate::{
 /// assert!(!matches("GET", "https://example.com/orders/1"));
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct OriginRules {
-    rules: Arc<Vec<Rule>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Default)]
+struct Inner {
+    rules: Vec<Rule>,
+    index: RuleIndex,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +93,9 @@ impl OriginRules {
             conditions.path = segments.map(<[u8]>::to_vec).collect();
         }
         let prefix = conditions.prefix.take();
-        Arc::make_mut(&mut self.rules).push(Rule {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.index.add(&conditions);
+        inner.rules.push(Rule {
             strip: if conditions.strip {
                 conditions.path.len()
             } else {
@@ -107,31 +118,27 @@ impl OriginRules {
     pub fn position(&self, head: &Parts) -> Result<usize, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
-        let first_match = |reading: &str| {
-            self.rules
-                .iter()
-                .position(|rule| rule.conditions.matches(head, host, reading))
-        };
-        if let Some(index) = first_match(&path) {
-            let target = &self.rules[index].target;
+        let Inner { rules, index } = &*self.inner;
+        let matches = |position: usize| rules[position].conditions.matches_except_path(head, host);
+        let first_match = |reading: &str| index.first_match(host, reading, matches);
+        if let Some(position) = first_match(&path) {
+            let target = &rules[position].target;
             let Some(form) = target.key_form() else {
-                return Ok(index);
+                return Ok(position);
             };
             // S3 does not fold paths, and reads `%2F` as a slash. So its reading of the path has to match
             // the same rule, and so has the reading of a server that folds.
             let sent = target.options().wire.path(head.uri.path(), form)?;
             if [&sent, &encode::fold_escaped(&sent)]
                 .iter()
-                .all(|reading| first_match(reading) == Some(index))
+                .all(|reading| first_match(reading) == Some(position))
             {
-                return Ok(index);
+                return Ok(position);
             }
         }
-        let lacks_prefix = self
-            .rules
-            .iter()
-            .map(|rule| &rule.conditions)
-            .any(|rule| rule.matches_except_path(head, host) && !rule.matches_path(&path));
+        let lacks_prefix = index
+            .for_host(host)
+            .any(|other| matches(other) && !rules[other].conditions.matches_path(&path));
         // Clients see this message, so it does not name prefixes.
         let hint = if lacks_prefix {
             "; if a router in front has removed the prefix of a rule, as axum's nest_service does, use \
@@ -160,14 +167,11 @@ impl OriginRules {
         let Some(name) = host(head)? else {
             return Ok(());
         };
-        let patterns = self
-            .rules
-            .iter()
-            .filter_map(|other| other.conditions.host.as_ref());
-        let Some(bucket) = patterns
-            .filter_map(|pattern| pattern.label_below(name))
-            .next()
-        else {
+        let Inner { rules, index } = &*self.inner;
+        let mut patterns = index
+            .for_domains_above(name)
+            .filter_map(|other| rules[other].conditions.host.as_ref());
+        let Some(bucket) = patterns.find_map(|pattern| pattern.label_below(name)) else {
             return Ok(());
         };
         let is_s3 = match claimed_service(&head.uri, &head.headers) {
@@ -219,10 +223,10 @@ impl OriginRules {
     ///
     /// [`ErrorKind::NoMatch`](crate::ErrorKind::NoMatch) if there is no such rule, or the error of the rule's origin.
     pub fn resolve_at(&self, position: usize, head: &Parts) -> Result<ResolvedOrigin, Error> {
-        let rule = self
-            .rules
-            .get(position)
-            .ok_or_else(|| Error::no_match(format!("there is no rule at position {position}")))?;
+        let rule =
+            self.inner.rules.get(position).ok_or_else(|| {
+                Error::no_match(format!("there is no rule at position {position}"))
+            })?;
         if let Some(limits) = &rule.conditions.limits {
             limits.check(head)?;
         }
@@ -245,6 +249,14 @@ impl OriginRules {
 impl ResolveOrigin for OriginRules {
     fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         self.resolve_at(self.position(head)?, head)
+    }
+}
+
+impl fmt::Debug for OriginRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OriginRules")
+            .field("rules", &self.inner.rules)
+            .finish()
     }
 }
 
@@ -287,3 +299,6 @@ fn without_port(host: &str) -> &str {
         _ => host,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,7 +199,8 @@ where
         mut self,
         decision: Decision<R::Error>,
     ) -> Option<Response<ResponseBody<R>>> {
-        let diagnosed = self.request.diagnose(&self.head, &self.text);
+        let is_sent_again = matches!(decision, Decision::SendAgain);
+        let diagnosed = self.request.diagnose(&self.head, &self.text, is_sent_again);
         let error = match decision {
             Decision::SendAgain => return None,
             Decision::PassOn(error) => error,

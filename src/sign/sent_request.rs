@@ -26,7 +26,7 @@ use {
         redirect,
     },
     crate::{
-        doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
+        doctor::{Cause, Diagnosis, Rejection, SignedRequest, diagnose},
         sigv4::{
             scope::{Scope, Timestamp},
             signature::{ALGORITHM, ALGORITHM_4A},
@@ -99,7 +99,7 @@ impl SentRequest {
         match response.status() {
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => self.rejected(response),
             StatusCode::MOVED_PERMANENTLY | StatusCode::TEMPORARY_REDIRECT
-                if self.home.is_some() =>
+                if self.home.is_some() || self.explains_redirects() =>
             {
                 Some(self)
             }
@@ -110,6 +110,11 @@ impl SentRequest {
                 None
             }
         }
+    }
+
+    /// Returns whether a redirect that is not followed is diagnosed.
+    fn explains_redirects(&self) -> bool {
+        self.canonical_request.is_some() && self.origin.options().settings.service() == "s3"
     }
 
     fn accepted(&self) {
@@ -150,11 +155,19 @@ impl SentRequest {
     }
 
     /// Returns the cause of a rejection, if rejections are diagnosed.
-    pub(super) fn diagnose(&self, head: &Parts, body: &[u8]) -> Option<Diagnosis> {
+    pub(super) fn diagnose(
+        &self,
+        head: &Parts,
+        body: &[u8],
+        is_sent_again: bool,
+    ) -> Option<Diagnosis> {
         let log = self.config.diagnosis_log.as_ref()?;
         let rejection = Rejection::from_response(head.status, &head.headers, body);
         let diagnosis = diagnose(&rejection, Some(&self.signed_request()?))?;
-        log.log(&diagnosis, &self.origin, &self.credentials);
+        // The operator has to correct a clock; no other recovery needs attention.
+        if !is_sent_again || diagnosis.cause() == Cause::ClockSkew {
+            log.log(&diagnosis, &self.origin, &self.credentials);
+        }
         Some(diagnosis)
     }
 
@@ -216,7 +229,12 @@ impl SentRequest {
         None
     }
 
-    pub(super) fn diagnose(&self, _: &Parts, _: &[u8]) -> Option<std::convert::Infallible> {
+    pub(super) fn diagnose(
+        &self,
+        _: &Parts,
+        _: &[u8],
+        _: bool,
+    ) -> Option<std::convert::Infallible> {
         None
     }
 

@@ -178,7 +178,6 @@ pub(super) const RENAMED: &[(&str, &str)] = &[
     ("training-session-runtime.sagemaker", "sagemaker"),
     ("search-dynamodb", "dynamodb"),
     ("servicecatalog-appregistry", "servicecatalog"),
-    ("portal.sso", "awsssoportal"),
     ("storage-omics", "omics"),
     ("stream-logs", "logs"),
     ("streams-dynamodb", "dynamodb"),

@@ -179,7 +179,7 @@ impl<'a> AwsHost<'a> {
         let Some((rest, mut default_region)) = split_suffix(host) else {
             let domain = UNSIGNED_DOMAINS.iter().find(|(name, _)| {
                 host.strip_suffix(name)
-                    .is_some_and(|rest| rest.ends_with('.'))
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             });
             return Err(domain.map_or(InferError::NotAws, |(_, reason)| {
                 InferError::NotSigned(reason)

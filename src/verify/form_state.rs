@@ -62,7 +62,11 @@ where
             Err(rejection) => return pending.reject_form(rejection),
         };
         match upload.file.into_body(size) {
-            Ok(body) => Self::call(pending, Some(proof), VerifiedBody::form(body)),
+            Ok(body) => {
+                let form = upload.form.into_verified();
+                pending.head.extensions.insert(form);
+                Self::call(pending, Some(proof), VerifiedBody::form(body))
+            }
             Err(error) => {
                 let kind = match error.kind() {
                     ErrorKind::BodyTooLarge => Kind::BodyTooLarge,

@@ -63,6 +63,7 @@
 //! one sees the path without its prefix. axum's `DefaultBodyLimit` is 2 MB; raise it to the limit of this layer.
 
 mod body_check;
+mod declared_payload;
 mod error_response;
 mod form_state;
 mod future;
@@ -91,6 +92,7 @@ pub use self::{
     key_store::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
+    post_policy::VerifiedForm,
     rejection::{Rejection, RejectionKind},
     service::Verify,
     services::VerifyServices,

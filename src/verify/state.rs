@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, LookupFuture, Rejection, RejectionKind as Kind, Verified,
+    BodyCheck, LookupFuture, Rejection, RejectionKind as Kind, Verified, VerifiedForm,
     body_check::{collect_rejection, payload_mismatch, presigned_upload, undeclared_body},
     error_response::{Explain, error_response},
     key_store::{Attachments, LookupResult},
@@ -78,6 +78,7 @@ where
         }
         // That of an outer layer may be about another body.
         head.extensions.remove::<VerifiedPayload>();
+        head.extensions.remove::<VerifiedForm>();
         let mut pending = Pending {
             now: config.clock.now(),
             inner,

@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 
 use super::{
     BodyCheck, Key, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
-    key_store::LookupResult, layer_config::LayerConfig, parsed_request::DeclaredPayload,
+    declared_payload::DeclaredPayload, key_store::LookupResult, layer_config::LayerConfig,
 };
 use crate::sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks};
 

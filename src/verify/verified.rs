@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{ParsedRequest, parsed_request::DeclaredPayload};
+use super::{ParsedRequest, declared_payload::DeclaredPayload};
 use crate::sigv4::{Payload, aws_chunk::Framing};
 
 /// Proof that a request was signed with a caller's key.

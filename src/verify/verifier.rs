@@ -6,7 +6,7 @@ use http::request::Parts;
 use super::{
     ParsedRequest, Rejection, RejectionKind as Kind, Verified, VerifyServices, VerifySettings,
     body_check::{payload_mismatch, presigned_upload},
-    parsed_request::DeclaredPayload,
+    declared_payload::DeclaredPayload,
     post_policy::ParsedForm,
     rejection::ExpectedStrings,
 };

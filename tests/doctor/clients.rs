@@ -141,7 +141,10 @@ pub(super) fn diagnoses_of_curl() -> Vec<Diagnosis> {
             let wrong = diagnose(rejection, Some(&other)).expect("a mismatch");
             assert_eq!(wrong.cause(), Cause::SecretOrClient, "{target}: {wrong}");
             assert!(wrong.summary().contains("it is wrong, or"), "{wrong}");
-            assert!(!wrong.remedy().contains("--secret-env"), "{wrong}");
+            assert!(
+                !wrong.remedies().concat().contains("--secret-env"),
+                "{wrong}"
+            );
             let shown = format!("{with} {with:?} {wrong} {wrong:?} {known:?}");
             assert!(
                 !shown.contains(&secret) && !shown.contains("other-key"),

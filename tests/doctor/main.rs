@@ -155,7 +155,7 @@ async fn the_page_has_summary_and_remedy_of_each_cause_once() {
         );
         assert_eq!(
             remedy.replace('\n', " "),
-            format!("**Remedy:** {}.", cause.remedy())
+            format!("**Remedy:** {}.", cause.remedies().join("; "))
         );
     }
 }

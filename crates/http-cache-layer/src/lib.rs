@@ -113,7 +113,7 @@ mod update;
 mod vary;
 
 #[cfg(feature = "redis")]
-pub use self::store::{InvalidRedisUrl, RedisLogin, RedisStore};
+pub use self::store::{InvalidRedisUrl, RedisLogin, RedisStore, SharedDecision, SharedRate};
 pub use self::{
     body::ResponseBody,
     entry::Entry,

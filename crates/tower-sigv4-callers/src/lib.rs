@@ -6,6 +6,7 @@ mod http_client;
 pub mod iam;
 pub mod jwt;
 mod response_body;
+mod verification;
 
 pub use self::{
     error::Error,

@@ -25,14 +25,17 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderValue, Request, StatusCode, header};
+use prometheus::TextEncoder;
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, watch},
-};
+use tokio::sync::{Mutex, watch};
 
 use self::{events::LiveStatus, guard::Guard, ready::Readiness};
-use crate::{BoxError, config, gateway::Gateway, listener, response};
+use crate::{
+    BoxError, config,
+    gateway::Gateway,
+    listener::{self, Listener, PassedListeners},
+    response,
+};
 
 const MAX_BODY_LEN: usize = 16 * 1024;
 
@@ -44,9 +47,10 @@ struct Admin {
 }
 
 /// Starts the port if the configuration has one, and returns its address.
-pub(crate) async fn start(
+pub(crate) fn start(
     gateway: &Arc<Gateway>,
     stopping: watch::Receiver<bool>,
+    passed: &mut PassedListeners,
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
         let config = &gateway.current().config;
@@ -59,10 +63,10 @@ pub(crate) async fn start(
         listen,
         allowed_hosts,
     } = settings;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
+    let listener = Listener::open(listen, server.reuse_port, passed).map_err(|error| {
         format!("cannot listen on {listen}: {error}; choose another address under [admin]")
     })?;
-    let address = listener.local_addr()?;
+    let address = listener.address()?;
     let readiness = Arc::new(Readiness {
         gateway: gateway.clone(),
         stopping,
@@ -90,7 +94,7 @@ pub(crate) async fn start(
     let router = router(admin)
         .layer(map_request(check))
         .layer(map_response(add_headers));
-    tokio::spawn(listener::serve_admin(listener, router, server));
+    tokio::spawn(listener::serve_admin(listener.into_tcp(), router, server));
     Ok(Some(address))
 }
 
@@ -141,17 +145,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let now = admin.gateway.current();
-    let config = &now.config;
-    let dropped = admin.gateway.log().dropped_lines();
-    let metrics = admin.gateway.metrics();
-    match metrics.encode(
-        &config.budget,
-        &config.used_identities,
-        config.verification.as_ref(),
-        config.used_cache(),
-        dropped,
-    ) {
+    let families = admin.gateway.metric_families();
+    match families.and_then(|it| TextEncoder::new().encode_to_string(&it)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

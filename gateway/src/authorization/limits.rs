@@ -13,6 +13,8 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
+use crate::rate::{SharedRates, rate_name};
+
 /// Maximum number of callers of a section whose rate is counted. Only verified callers count.
 const MAX_CALLERS: usize = 100_000;
 
@@ -20,6 +22,7 @@ const MAX_CALLERS: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallerLimits {
     rate: Option<Arc<CallerRate>>,
+    shared: Option<(SharedRates, String)>,
     concurrency: Option<Arc<CallerConcurrency>>,
 }
 
@@ -27,6 +30,7 @@ impl CallerLimits {
     pub(crate) fn new(rate: Option<Quota>, max_concurrency: Option<usize>) -> Self {
         Self {
             rate: rate.map(|quota| Arc::new(CallerRate::new(quota, MAX_CALLERS))),
+            shared: None,
             concurrency: max_concurrency.map(|limit| {
                 Arc::new(CallerConcurrency {
                     limit,
@@ -36,13 +40,30 @@ impl CallerLimits {
         }
     }
 
+    /// Counts requests of the section with this name for all gateways.
+    pub(crate) fn with_shared(mut self, rates: Option<SharedRates>, section: &str) -> Self {
+        self.shared = rates.map(|shared| (shared, section.to_owned()));
+        self
+    }
+
     /// Admits a request of a caller, until the guard is dropped.
-    pub(super) fn admit(&self, id: &str) -> Result<Option<InFlight>, CallerLimited> {
+    pub(super) async fn admit(&self, id: &str) -> Result<Option<InFlight>, CallerLimited> {
         if let Some(rate) = &self.rate {
-            rate.check(id)?;
+            self.check_rate(rate, id).await?;
         }
         let concurrency = self.concurrency.as_ref();
         concurrency.map(|it| it.clone().start(id)).transpose()
+    }
+
+    async fn check_rate(&self, rate: &CallerRate, id: &str) -> Result<(), CallerLimited> {
+        if let Some((shared, section)) = &self.shared
+            && let Some(decision) = shared
+                .check(&rate_name("caller", section, id), rate.quota)
+                .await
+        {
+            return decision.map_err(CallerLimited::Rate);
+        }
+        rate.check(id)
     }
 }
 
@@ -73,6 +94,7 @@ impl fmt::Display for CallerLimited {
 impl Error for CallerLimited {}
 
 struct CallerRate {
+    quota: Quota,
     limiter: DefaultKeyedRateLimiter<String>,
     max_callers: usize,
 }
@@ -80,6 +102,7 @@ struct CallerRate {
 impl CallerRate {
     fn new(quota: Quota, max_callers: usize) -> Self {
         Self {
+            quota,
             limiter: RateLimiter::keyed(quota),
             max_callers,
         }
@@ -156,12 +179,14 @@ mod tests {
 
     const ONE: NonZeroU32 = NonZeroU32::new(1).expect("not zero");
 
-    #[test]
-    fn callers_have_separate_rates() {
+    #[tokio::test]
+    async fn callers_have_separate_rates() {
         let limits = CallerLimits::new(Some(Quota::per_hour(ONE)), None);
-        assert!(limits.admit("a").is_ok());
-        assert!(matches!(limits.admit("a"), Err(CallerLimited::Rate(wait)) if !wait.is_zero()));
-        assert!(limits.admit("b").is_ok());
+        assert!(limits.admit("a").await.is_ok());
+        assert!(
+            matches!(limits.admit("a").await, Err(CallerLimited::Rate(wait)) if !wait.is_zero())
+        );
+        assert!(limits.admit("b").await.is_ok());
     }
 
     #[test]
@@ -181,14 +206,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn requests_in_progress_are_counted_until_they_end() {
+    #[tokio::test]
+    async fn requests_in_progress_are_counted_until_they_end() {
         let limits = CallerLimits::new(None, Some(1));
-        let first = limits.admit("a").expect("admitted");
-        assert_eq!(limits.admit("a").err(), Some(CallerLimited::Concurrency));
-        assert!(limits.admit("b").is_ok());
+        let first = limits.admit("a").await.expect("admitted");
+        assert_eq!(
+            limits.admit("a").await.err(),
+            Some(CallerLimited::Concurrency)
+        );
+        assert!(limits.admit("b").await.is_ok());
         drop(first);
-        assert!(limits.admit("a").is_ok());
+        assert!(limits.admit("a").await.is_ok());
         let concurrency = limits.concurrency.expect("a limit");
         assert!(concurrency.requests.lock().expect("a map").is_empty());
     }

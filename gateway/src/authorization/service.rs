@@ -75,14 +75,16 @@ impl AuthorizedService {
         }
         let mut in_flight = Vec::new();
         for section in authorization.matching(caller) {
-            let admitted = section
-                .limits
-                .admit(proof.limited_id())
-                .inspect_err(|limited| {
-                    self.counters
-                        .with_label_values(&[&*section.name, limited.name()])
-                        .inc();
-                })?;
+            let admitted =
+                section
+                    .limits
+                    .admit(proof.limited_id())
+                    .await
+                    .inspect_err(|limited| {
+                        self.counters
+                            .with_label_values(&[&*section.name, limited.name()])
+                            .inc();
+                    })?;
             in_flight.extend(admitted);
         }
         let allowed_body = match decision {
@@ -182,15 +184,15 @@ mod tests {
     #[tokio::test]
     async fn requests_count_until_the_body_of_the_response_ends() {
         let limits = CallerLimits::new(None, Some(1));
-        let admitted = limits.admit("a").expect("admitted");
+        let admitted = limits.admit("a").await.expect("admitted");
         let response = counted_to_its_end(
             Response::new(Body::from("text")),
             admitted.into_iter().collect(),
         );
-        assert!(limits.admit("a").is_err());
+        assert!(limits.admit("a").await.is_err());
         assert_eq!(response.body().size_hint().exact(), Some(4));
         let collected = response.into_body().collect().await.expect("a body");
         assert_eq!(collected.to_bytes(), "text");
-        assert!(limits.admit("a").is_ok());
+        assert!(limits.admit("a").await.is_ok());
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
     identity::Identities,
+    rate::SharedRates,
 };
 
 /// The cache of a route.
@@ -70,7 +71,8 @@ impl RouteCache {
 pub(super) fn build(
     section: &CacheSection,
     identities: &Identities,
-) -> Result<CacheLayer, ConfigError> {
+) -> Result<(CacheLayer, Option<SharedRates>), ConfigError> {
+    let mut rates = None;
     let mut layer = match section.check()? {
         CacheStore::Memory {
             memory,
@@ -83,7 +85,7 @@ pub(super) fn build(
             entry_limit,
             auth,
         } => {
-            let store = match servers {
+            let created = match servers {
                 RedisServers::Single(url) => RedisStore::new(url),
                 RedisServers::Cluster(urls) => RedisStore::cluster(urls),
                 RedisServers::Sentinel { sentinels, service } => {
@@ -91,16 +93,18 @@ pub(super) fn build(
                 }
             };
             // The URLs may contain a password, so no error quotes them.
-            let mut configured = store.map_err(|_| section.invalid_redis())?;
+            let mut configured = created.map_err(|_| section.invalid_redis())?;
             if let Some(login) = auth {
                 configured = redis_auth::apply(configured, login, identities)?;
             }
-            CacheLayer::new(
-                configured
-                    .with_prefix(prefix)
-                    .with_timeout(timeout)
-                    .with_entry_limit(entry_limit),
-            )
+            let store = configured
+                .with_prefix(prefix)
+                .with_timeout(timeout)
+                .with_entry_limit(entry_limit);
+            if section.shares_rates() {
+                rates = Some(SharedRates::new(store.clone()));
+            }
+            CacheLayer::new(store)
         }
     };
     layer = layer.with_request_directives(section.has_request_directives());
@@ -119,7 +123,7 @@ pub(super) fn build(
     if let Some(names) = section.targeted_fields()? {
         layer = layer.with_targeted_fields(names);
     }
-    Ok(with_hooks(layer))
+    Ok((with_hooks(layer), rates))
 }
 
 fn with_hooks(layer: CacheLayer) -> CacheLayer {

@@ -13,6 +13,7 @@ use crate::{
         AllowSection, CallerSection, ConfigError, ConfigFile, MatchSection, OriginSection,
         RouteSection, Spanned,
     },
+    rate::SharedRates,
 };
 
 /// Returns the facts about a route that decisions depend on.
@@ -51,10 +52,11 @@ pub(super) fn authorization(
     file: &ConfigFile,
     rules: &OriginRules,
     routes: Vec<RouteFacts>,
+    rates: Option<&SharedRates>,
 ) -> Result<Option<Authorization>, ConfigError> {
     let mut callers: Vec<CallerRules> = Vec::new();
     for (position, section) in file.caller.iter().enumerate() {
-        let built = caller(file, section, position, &routes)?;
+        let built = caller(file, section, position, &routes, rates)?;
         if let Some(name) = &section.name
             && callers.iter().any(|other| other.name == built.name)
         {
@@ -73,6 +75,7 @@ fn caller(
     section: &CallerSection,
     position: usize,
     routes: &[RouteFacts],
+    rates: Option<&SharedRates>,
 ) -> Result<CallerRules, ConfigError> {
     let name = match &section.name {
         Some(name) if name.get_ref().is_empty() || name.get_ref().len() > MAX_NAME_LEN => {
@@ -89,11 +92,12 @@ fn caller(
         return Err(section.allow.error(message));
     }
     let allow = entries.iter().map(|entry| grant(entry, routes));
+    let limits = CallerLimits::new(section.rate()?, section.max_concurrency()?);
     Ok(CallerRules {
+        limits: limits.with_shared(rates.cloned(), &name),
         name,
         condition,
         allow: allow.collect::<Result<_, _>>()?,
-        limits: CallerLimits::new(section.rate()?, section.max_concurrency()?),
     })
 }
 

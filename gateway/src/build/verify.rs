@@ -99,6 +99,10 @@ impl CallerVerification {
         tokens.map(JwtVerifier::key_status).unwrap_or_default()
     }
 
+    pub(crate) fn rules(&self) -> OriginRules {
+        self.rules.clone()
+    }
+
     pub(crate) fn keys_endpoint(&self) -> Option<Arc<KeysEndpoint>> {
         self.keys.as_ref()?.endpoint()
     }
@@ -151,16 +155,25 @@ fn http_client() -> Result<HttpClient, ConfigError> {
 }
 
 /// Builds the layer, for bodies in memory of up to `body_limit` bytes, with the keys that it looks up.
+///
+/// `bucket_domains` are the domains whose hosts start with a bucket.
 pub(super) fn layer(
     section: &VerifySection,
     body_limit: u64,
+    bucket_domains: &[&str],
 ) -> Result<Option<(VerifyLayer, CallerKeys)>, ConfigError> {
     let Some(service) = &section.service else {
         return Ok(None);
     };
     let mut services = Vec::new();
     for rules in section.rules()? {
-        services.push(service_settings(&rules, body_limit)?.with_explain(section.explain));
+        let mut settings = service_settings(&rules, body_limit)?.with_explain(section.explain);
+        for domain in bucket_domains {
+            settings = settings
+                .add_post_domain(domain)
+                .map_err(located(rules.service))?;
+        }
+        services.push(settings);
     }
     let error = |error: tower_sigv4::Error| service.error(chain(&error));
     let keys = CallerKeys::new(section.keys()?, keys_endpoint(section)?).map_err(error)?;
@@ -197,6 +210,24 @@ fn service_settings(
         } else {
             BodyCheck::Collected { limit: body_limit }
         });
+    if let Some(window) = rules.clock_window {
+        settings = settings.with_clock_window(window);
+    }
+    if let Some(form) = rules.path_form {
+        settings = settings.with_path_form(form.into());
+    }
+    if let Some(token) = rules.session_token {
+        settings = settings.with_session_token(token.into());
+    }
+    if let Some(accepted) = rules.post_policy {
+        if accepted.get() && !is_s3_family(name.get_ref()) {
+            return Err(accepted.error(format!(
+                "forms are uploads to S3, and callers sign for {:?}; remove post_policy",
+                name.get_ref()
+            )));
+        }
+        settings = settings.with_post_policy(accepted.get());
+    }
     for region in others {
         settings = settings
             .add_region(region.get_ref())

@@ -25,6 +25,8 @@ pub(crate) struct CacheSection {
     redis_mode: Option<Spanned<RedisMode>>,
     redis_service: Option<Spanned<Secret>>,
     redis_auth: Option<Spanned<RedisAuthSection>>,
+    /// Counts the rates of routes and callers for all gateways.
+    shared_rates: Option<Spanned<bool>>,
     prefix: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
     wait_timeout: Option<Spanned<String>>,
@@ -154,6 +156,10 @@ impl CacheSection {
         header_names(&self.targeted_fields)
     }
 
+    pub(crate) fn shares_rates(&self) -> bool {
+        self.shared_rates.as_ref().is_some_and(Spanned::get)
+    }
+
     pub(crate) fn has_request_directives(&self) -> bool {
         !self.ignore_request_directives
     }
@@ -199,6 +205,10 @@ impl CacheSection {
                 self.redis_service.as_ref().map(Spanned::span),
             ),
             ("redis_auth", self.redis_auth.as_ref().map(Spanned::span)),
+            (
+                "shared_rates",
+                self.shared_rates.as_ref().map(Spanned::span),
+            ),
             ("prefix", self.prefix.as_ref().map(Spanned::span)),
             ("timeout", self.timeout.as_ref().map(Spanned::span)),
         ];

@@ -45,6 +45,24 @@ impl ConfigError {
         self
     }
 
+    /// Returns the position.
+    pub(super) fn start(&self) -> Option<usize> {
+        self.span.as_ref().map(|span| span.start)
+    }
+
+    /// Returns the error with its position in a text that begins later.
+    pub(super) fn moved_back(mut self, count: usize) -> Self {
+        self.span = self
+            .span
+            .map(|span| span.start.saturating_sub(count)..span.end.saturating_sub(count));
+        self
+    }
+
+    pub(super) fn in_line(mut self, line: usize) -> Self {
+        self.line = Some(line);
+        self
+    }
+
     /// Adds the name of the file.
     pub(crate) fn in_file(mut self, file: &str) -> Self {
         file.clone_into(&mut self.file);

@@ -9,18 +9,20 @@ use tower_sigv4::sigv4::PayloadHash;
 
 use super::{
     error::ConfigError,
-    text::{is_reference, referenced},
-    value::{Spanned, header_name},
+    value::{Secret, Spanned, header_name},
 };
 
-type Values = BTreeMap<Spanned<String>, Spanned<String>>;
+type Names = BTreeMap<Spanned<String>, Spanned<String>>;
+
+/// Values may be secrets.
+type Values = BTreeMap<Spanned<String>, Spanned<Secret>>;
 
 /// Changes of the headers that an origin receives.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RequestHeadersSection {
     remove: Vec<Spanned<String>>,
-    copy: Values,
+    copy: Names,
     set: Values,
     add: Values,
 }
@@ -192,7 +194,7 @@ fn values(
     let mut parsed = Vec::new();
     for (name, text) in list {
         let header = allowed_name(name, &forbidden)?;
-        let mut value = HeaderValue::from_str(&referenced(text)?).map_err(|_| {
+        let mut value = HeaderValue::from_str(&text.get_ref().0).map_err(|_| {
             text.error("this is not a valid header value; remove control characters")
         })?;
         // S3 reads other values as other bytes.
@@ -201,7 +203,7 @@ fn values(
                 "this header value is not ASCII; encode it (RFC 2047, or percent-encoding)",
             ));
         }
-        value.set_sensitive(is_reference(text));
+        value.set_sensitive(true);
         push_once(&mut parsed, header, value, name)?;
     }
     Ok(parsed)

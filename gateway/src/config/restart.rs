@@ -27,6 +27,9 @@ pub(crate) fn needs_restart(current: &Table, started: &Table) -> Vec<String> {
     if current.get("admin") != started.get("admin") {
         settings.push("[admin]".to_owned());
     }
+    if current.get("telemetry") != started.get("telemetry") {
+        settings.push("[telemetry]".to_owned());
+    }
     if differs("log", "format") {
         settings.push("format in [log]".to_owned());
     }

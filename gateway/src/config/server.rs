@@ -23,6 +23,9 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerSection {
     listen: Option<SocketAddr>,
+    /// Lets other processes listen on the same port.
+    #[serde(default)]
+    reuse_port: bool,
     header_timeout: Option<Spanned<String>>,
     idle_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
@@ -46,6 +49,8 @@ pub(crate) struct ServerSection {
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
+    /// Other processes may listen on the same port (`SO_REUSEPORT`).
+    pub(crate) reuse_port: bool,
     /// Limits the time from the first byte of a request's head to its last.
     pub(crate) header_timeout: Duration,
     /// Limits the time between two requests on a connection.
@@ -101,6 +106,7 @@ impl ServerSection {
         let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
+            reuse_port: self.reuse_port,
             header_timeout,
             idle_timeout: timeout(&self.idle_timeout, header_timeout)?,
             body_limits: BodyLimits {

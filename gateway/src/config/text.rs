@@ -2,46 +2,48 @@
 
 use std::{env, fs};
 
-use super::{error::ConfigError, value::Spanned};
-
 const ENVIRONMENT: &str = "env:";
 const FILE: &str = "file:";
 
 /// Returns `true` if the file holds the place of the value, so that the value may be a secret.
-pub(super) fn is_reference(text: &Spanned<String>) -> bool {
+pub(super) fn is_reference(text: &str) -> bool {
     [ENVIRONMENT, FILE]
         .iter()
-        .any(|scheme| text.get_ref().starts_with(scheme))
+        .any(|scheme| text.starts_with(scheme))
 }
 
 /// Returns the value of `"env:NAME"`, the content of `"file:/path"` without its last line break, or the text itself.
 ///
 /// No error contains the value, which may be a secret.
-pub(super) fn referenced(text: &Spanned<String>) -> Result<String, ConfigError> {
-    let written = text.get_ref();
-    if let Some(name) = written.strip_prefix(ENVIRONMENT) {
-        return env::var(name).map_err(|_| {
-            text.error(format!(
+pub(super) fn referenced(text: &str) -> Result<String, String> {
+    if let Some(name) = text.strip_prefix(ENVIRONMENT) {
+        return match env::var(name) {
+            Ok(value) if value.is_empty() => Err(format!(
+                "the environment variable {name:?} is empty; set it"
+            )),
+            Ok(value) => Ok(value),
+            Err(_) => Err(format!(
                 "the environment variable {name:?} is not set, or is not UTF-8; set it"
-            ))
-        });
+            )),
+        };
     }
-    if let Some(path) = written.strip_prefix(FILE) {
+    if let Some(path) = text.strip_prefix(FILE) {
         let content = fs::read_to_string(path)
-            .map_err(|error| text.error(format!("cannot read the file {path:?}: {error}")))?;
+            .map_err(|error| format!("cannot read the file {path:?}: {error}"))?;
         let line = content.strip_suffix('\n').unwrap_or(&content);
-        return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
+        return match line.strip_suffix('\r').unwrap_or(line) {
+            "" => Err(format!(
+                "the file {path:?} is empty; write the value into it"
+            )),
+            value => Ok(value.to_owned()),
+        };
     }
-    Ok(written.clone())
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn value(text: &str) -> Result<String, ConfigError> {
-        referenced(&Spanned::new(0..0, text.to_owned()))
-    }
 
     #[test]
     fn references_are_replaced_by_their_values() {
@@ -50,12 +52,12 @@ mod tests {
         for (content, expected) in [("secret\n", "secret"), ("a\r\n", "a"), ("a\n\n", "a\n")] {
             fs::write(&path, content).expect("written");
             let text = format!("file:{}", path.display());
-            assert_eq!(value(&text).expect("readable"), expected);
+            assert_eq!(referenced(&text).expect("readable"), expected);
         }
         fs::remove_file(&path).expect("removed");
-        assert_eq!(value("a:b").expect("a text"), "a:b");
+        assert_eq!(referenced("a:b").expect("a text"), "a:b");
         assert_eq!(
-            value("env:CARGO_PKG_NAME").expect("set by cargo"),
+            referenced("env:CARGO_PKG_NAME").expect("set by cargo"),
             env!("CARGO_PKG_NAME")
         );
     }
@@ -67,7 +69,7 @@ mod tests {
             "env:",
             "file:/nonexistent/secret",
         ] {
-            assert!(value(text).is_err(), "{text}");
+            assert!(referenced(text).is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use humantime::DurationError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::error::ConfigError;
+use super::{error::ConfigError, text::referenced};
 use crate::error::chain;
 
 /// A value and its position in the file. Unlike that of `toml`, it has a schema.
@@ -39,13 +39,13 @@ impl<T: Copy> Spanned<T> {
     }
 }
 
-/// A value that no error message shows.
+/// A value that no error message shows: the text itself, or its place, such as `"env:NAME"` or `"file:/path"`.
 pub(crate) struct Secret(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(secret) => Ok(Self(secret)),
+            toml::Value::String(text) => referenced(&text).map(Self).map_err(de::Error::custom),
             _ => Err(de::Error::custom("a secret has to be a string, in quotes")),
         }
     }
@@ -71,7 +71,20 @@ macro_rules! same_schema {
 }
 
 same_schema!([T: JsonSchema], Spanned<T>, T);
-same_schema!([], Secret, String);
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A secret, or its place: \"env:NAME\" or \"file:/path\".",
+            "type": "string",
+            "writeOnly": true
+        })
+    }
+}
 
 /// Schema of a number of bytes, which `bytesize` parses.
 pub(super) struct Size;

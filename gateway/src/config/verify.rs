@@ -10,7 +10,9 @@ use super::{
     credentials::credentials,
     error::ConfigError,
     list::OneOrMany,
-    value::{Secret, Spanned},
+    scope::is_s3_family,
+    signature::{PathFormName, TokenHeader},
+    value::{Secret, Spanned, duration},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
@@ -30,6 +32,8 @@ pub(crate) struct VerifySection {
     unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     presigned_uploads: Option<bool>,
+    /// Accepts forms that upload a file with a signed policy.
+    post_policy: Option<Spanned<bool>>,
     /// Accepts signatures for several regions.
     sigv4a: Option<Spanned<bool>>,
     body: Option<Spanned<BodyCheckName>>,
@@ -37,6 +41,10 @@ pub(crate) struct VerifySection {
     required_headers: Option<Vec<Spanned<String>>>,
     /// `x-amz-*` headers that a proxy before the gateway adds.
     unsigned_headers: Option<Vec<Spanned<String>>>,
+    /// Maximum difference between the signing time and the clock.
+    clock_window: Option<Spanned<String>>,
+    path_form: Option<PathFormName>,
+    session_token: Option<TokenHeader>,
     #[serde(default)]
     pub(crate) explain: bool,
     #[serde(default)]
@@ -120,6 +128,14 @@ impl VerifySection {
             let message = "service is empty, so no request is accepted; name a service";
             return Err(section.error(message));
         }
+        let mut names = services.iter().map(|service| service.name.get_ref());
+        if let Some(accepted) = self.post_policy.as_ref().filter(|it| it.get())
+            && !names.any(|name| is_s3_family(name))
+        {
+            return Err(accepted.error(
+                "forms are uploads to S3, and callers sign for other services; remove post_policy",
+            ));
+        }
         services
             .iter()
             .map(|service| self.rules_of(service))
@@ -135,10 +151,14 @@ impl VerifySection {
             region,
             unsigned_payload,
             presigned_uploads,
+            post_policy,
             sigv4a,
             body,
             required_headers,
             unsigned_headers,
+            clock_window,
+            path_form,
+            session_token,
         } = service;
         let regions = region.as_ref().or(self.region.as_ref()).ok_or_else(|| {
             name.error("region is missing; set it in [verify], or for each [[verify.service]]")
@@ -148,6 +168,7 @@ impl VerifySection {
             return Err(regions.error(message));
         }
         let required = required_headers.as_ref().or(self.required_headers.as_ref());
+        let window = clock_window.as_ref().or(self.clock_window.as_ref());
         let unsigned = unsigned_headers.as_ref().or(self.unsigned_headers.as_ref());
         Ok(VerifyRules {
             service: name,
@@ -156,10 +177,17 @@ impl VerifySection {
             presigned_uploads: presigned_uploads
                 .or(self.presigned_uploads)
                 .unwrap_or(false),
+            post_policy: post_policy.as_ref().or_else(|| {
+                let is_s3 = is_s3_family(name.get_ref());
+                self.post_policy.as_ref().filter(|_| is_s3)
+            }),
             sigv4a: sigv4a.as_ref().or(self.sigv4a.as_ref()),
             body: body.as_ref().or(self.body.as_ref()),
             required_headers: required.map(Vec::as_slice),
             unsigned_headers: unsigned.map(Vec::as_slice).unwrap_or_default(),
+            clock_window: window.map(duration).transpose()?,
+            path_form: path_form.or(self.path_form),
+            session_token: session_token.or(self.session_token),
         })
     }
 

@@ -1,9 +1,16 @@
 //! The tables `[[verify.service]]`.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{list::OneOrMany, scope::is_s3_family, value::Spanned};
+use super::{
+    list::OneOrMany,
+    scope::is_s3_family,
+    signature::{PathFormName, TokenHeader},
+    value::Spanned,
+};
 
 /// A service that callers sign for. What it does not set is that of `[verify]`.
 #[derive(Deserialize, JsonSchema)]
@@ -14,6 +21,8 @@ pub(crate) struct VerifyServiceSection {
     pub(super) unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     pub(super) presigned_uploads: Option<bool>,
+    /// Accepts forms that upload a file with a signed policy.
+    pub(super) post_policy: Option<Spanned<bool>>,
     /// Accepts signatures for several regions.
     pub(super) sigv4a: Option<Spanned<bool>>,
     pub(super) body: Option<Spanned<BodyCheckName>>,
@@ -21,6 +30,10 @@ pub(crate) struct VerifyServiceSection {
     pub(super) required_headers: Option<Vec<Spanned<String>>>,
     /// `x-amz-*` headers that a proxy before the gateway adds.
     pub(super) unsigned_headers: Option<Vec<Spanned<String>>>,
+    /// Maximum difference between the signing time and the clock.
+    pub(super) clock_window: Option<Spanned<String>>,
+    pub(super) path_form: Option<PathFormName>,
+    pub(super) session_token: Option<TokenHeader>,
 }
 
 impl From<Spanned<String>> for VerifyServiceSection {
@@ -30,10 +43,14 @@ impl From<Spanned<String>> for VerifyServiceSection {
             region: None,
             unsigned_payload: None,
             presigned_uploads: None,
+            post_policy: None,
             sigv4a: None,
             body: None,
             required_headers: None,
             unsigned_headers: None,
+            clock_window: None,
+            path_form: None,
+            session_token: None,
         }
     }
 }
@@ -53,12 +70,18 @@ pub(crate) struct VerifyRules<'a> {
     /// `None` for the service's default.
     pub(crate) unsigned_payload: Option<bool>,
     pub(crate) presigned_uploads: bool,
+    pub(crate) post_policy: Option<&'a Spanned<bool>>,
     pub(crate) sigv4a: Option<&'a Spanned<bool>>,
     /// `None` for the service's default.
     pub(crate) body: Option<&'a Spanned<BodyCheckName>>,
     /// `None` for the service's default.
     pub(crate) required_headers: Option<&'a [Spanned<String>]>,
     pub(crate) unsigned_headers: &'a [Spanned<String>],
+    pub(crate) clock_window: Option<Duration>,
+    /// `None` for the service's default.
+    pub(crate) path_form: Option<PathFormName>,
+    /// `None` for the service's default.
+    pub(crate) session_token: Option<TokenHeader>,
 }
 
 impl VerifyRules<'_> {

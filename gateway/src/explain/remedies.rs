@@ -2,71 +2,73 @@
 
 use tower_sigv4::doctor::{Cause, Diagnosis};
 
-/// Returns the remedy of a rejection.
-pub(crate) fn for_diagnosis(diagnosis: &Diagnosis) -> &'static str {
+/// Returns the remedies of a rejection, the most likely one first.
+pub(crate) fn for_diagnosis(diagnosis: &Diagnosis) -> &'static [&'static str] {
     diagnosis
-        .specific_remedy()
+        .specific_remedies()
         .unwrap_or_else(|| of(diagnosis.cause()))
 }
 
-/// Returns the remedy of a cause. One that names a setting of the library becomes one for `gateway.toml`.
-pub(crate) fn of(cause: Cause) -> &'static str {
+/// Returns the remedies of a cause. One that names a setting of the library becomes one for `gateway.toml`.
+pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
     match cause {
-        Cause::HostChanged => {
+        Cause::HostChanged => &[
             "sign for the host that the origin sees: call the origin's own URL, or set signed_host in [[origin]], and \
-             let no proxy rewrite the host"
-        }
-        Cause::PathEncoding => {
-            "do not decode or encode the path after signing, and send a plus to S3 as %2B; in a client, check that it \
-             signs for the service that it calls, since S3 encodes paths once and the others twice"
-        }
-        Cause::QueryOrder => "do not sort the query after signing",
-        Cause::QueryEncoding => {
+             let no proxy rewrite the host",
+        ],
+        Cause::PathEncoding => &[
+            "do not decode or encode the path after signing, and send a plus to S3 as %2B",
+            "in a client, check that it signs for the service that it calls, since S3 encodes paths once and the \
+             others twice",
+        ],
+        Cause::QueryOrder => &["do not sort the query after signing"],
+        Cause::QueryEncoding => &[
             "do not decode or encode the query after signing: let the client send each parameter as name=value with \
-             percent-encoding"
-        }
+             percent-encoding",
+        ],
         Cause::HeaderDropped => {
-            "make every proxy pass the header on, or let the client leave it unsigned"
+            &["make every proxy pass the header on, or let the client leave it unsigned"]
         }
         Cause::HeaderChanged => {
-            "do not change the header after signing, or let the client leave it unsigned"
+            &["do not change the header after signing, or let the client leave it unsigned"]
         }
-        Cause::PayloadKind => {
+        Cause::PayloadKind => &[
             "sign and send the payload's hash: payload = \"buffer\" in [[origin]], payload_signing_enabled in a \
-             client of boto3; VPC Lattice alone requires UNSIGNED-PAYLOAD"
-        }
-        Cause::NotSigned => {
-            "make every proxy pass authorization on, or presign; if no component signs, put the gateway before the \
-             origin, with signing = \"always\""
-        }
-        Cause::WrongRegion => {
-            "sign for the region of the endpoint: region in [[origin]], --region or AWS_REGION in a client; if the day \
-             is wrong, use the same time for the scope and x-amz-date"
-        }
-        Cause::WrongService => {
-            "sign for the signing name of the service: service in [[origin]], the last part of --aws-sigv4 in curl"
-        }
-        Cause::ScopeNotAllowed => {
+             client of boto3",
+            "VPC Lattice alone requires UNSIGNED-PAYLOAD",
+        ],
+        Cause::NotSigned => &[
+            "make every proxy pass authorization on, or presign",
+            "if no component signs, put the gateway before the origin, with signing = \"always\"",
+        ],
+        Cause::WrongRegion => &[
+            "sign for the region of the endpoint: region in [[origin]], --region or AWS_REGION in a client",
+            "if the day is wrong, use the same time for the scope and x-amz-date",
+        ],
+        Cause::WrongService => &[
+            "sign for the signing name of the service: service in [[origin]], the last part of --aws-sigv4 in curl",
+        ],
+        Cause::ScopeNotAllowed => &[
             "let the client sign for the host that it calls and for a listed service and region, or add them to \
-             services and region in [[origin]]"
-        }
-        Cause::BucketHost => {
-            "set the client to path-style addressing, or add a route with host = \"{bucket}.NAME\""
-        }
-        Cause::SecretOrClient => {
+             services and region in [[origin]]",
+        ],
+        Cause::BucketHost => &[
+            "set the client to path-style addressing, or add a route with host = \"{bucket}.NAME\"",
+        ],
+        Cause::SecretOrClient => &[
             "check the signature with the secret access key, which stays on this machine: add --secret-env NAME, with \
-             the name of the environment variable that has it"
-        }
-        Cause::TokenExpired => {
+             the name of the environment variable that has it",
+        ],
+        Cause::TokenExpired => &[
             "use a source of credentials that refreshes them: source = \"aws\" in [credentials], or a profile in a \
-             client"
-        }
-        Cause::Mismatch => {
+             client",
+        ],
+        Cause::Mismatch => &[
             "look for a proxy that changes host, path, query, signed headers or body, then check the secret with \
-             --secret-env NAME; to see the difference, send the same request to the demonstration: sigv4-gateway \
-             without arguments"
-        }
-        other => other.remedy(),
+             --secret-env NAME",
+            "to see the difference, send the same request to the demonstration: sigv4-gateway without arguments",
+        ],
+        other => other.remedies(),
     }
 }
 
@@ -77,9 +79,9 @@ mod tests {
     #[test]
     fn remedies_do_not_name_settings_of_the_library() {
         for &cause in Cause::ALL {
-            let remedy = of(cause);
+            let remedies = of(cause).join("\n");
             for word in ["::", "with_", "SigningLayer", "Origin"] {
-                assert!(!remedy.contains(word), "{cause}: {remedy}");
+                assert!(!remedies.contains(word), "{cause}: {remedies}");
             }
         }
     }

@@ -77,7 +77,10 @@ impl Pool {
         };
         let calls = Arc::<CallCounts>::default();
         let timeout = path.total_timeout();
-        let tracked = Tracked::new(identity, provider.clone(), timeout, remedy, calls.clone());
+        let is_checked =
+            path.roles.is_empty() && matches!(path.source, Source::Static(_) | Source::Environment);
+        let tracked = Tracked::new(identity, provider.clone(), timeout, remedy, calls.clone())
+            .with_checked_credentials(is_checked);
         Ok(PooledCredentials {
             path: path.clone(),
             provider,

@@ -13,7 +13,7 @@ use aws_credential_types::{
     provider::{self, ProvideCredentials, error::CredentialsError, future},
 };
 use tokio::time::{self, Instant};
-use tower_sigv4::credentials::CredentialsCache;
+use tower_sigv4::{credentials::CredentialsCache, doctor::lint_credentials};
 
 use super::error::{IdentityError, SourceError, source_error};
 
@@ -29,6 +29,10 @@ pub(super) struct Tracked {
     remedy: &'static str,
     calls: Arc<CallCounts>,
     failure: Mutex<Option<(Instant, IdentityError)>>,
+    /// The credentials were checked with the configuration.
+    is_checked: bool,
+    /// Access key ID of the last credentials that AWS is likely to reject.
+    suspicious: Mutex<Option<String>>,
 }
 
 /// Calls of an identity's source, or of STS for its role.
@@ -70,7 +74,15 @@ impl Tracked {
             remedy,
             calls,
             failure: Mutex::default(),
+            is_checked: false,
+            suspicious: Mutex::default(),
         }
+    }
+
+    /// Logs no mistakes in the credentials, which the check of the configuration has reported.
+    pub(super) fn with_checked_credentials(mut self, is_checked: bool) -> Self {
+        self.is_checked = is_checked;
+        self
     }
 
     pub(super) fn into_cache(self) -> CredentialsCache {
@@ -90,6 +102,7 @@ impl Tracked {
         let error = match called {
             Ok(Ok(credentials)) if !has_expired(&credentials) => {
                 self.calls.add_success();
+                self.warn_of_mistakes(&credentials);
                 return Ok(credentials);
             }
             Ok(Ok(_)) => expired_credentials(),
@@ -100,6 +113,26 @@ impl Tracked {
         let failure = IdentityError::new(&self.identity, &error);
         *self.failure() = Some((Instant::now(), failure.clone()));
         Err(CredentialsError::provider_error(failure))
+    }
+
+    /// Logs mistakes of copying, once for each access key.
+    fn warn_of_mistakes(&self, credentials: &Credentials) {
+        if self.is_checked {
+            return;
+        }
+        let findings = lint_credentials(credentials);
+        let id = credentials.access_key_id();
+        let mut last = self
+            .suspicious
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if findings.is_empty() || last.as_deref() == Some(id) {
+            return;
+        }
+        *last = Some(id.to_owned());
+        for finding in findings {
+            tracing::warn!(identity = &*self.identity, "{finding}");
+        }
     }
 
     fn recent_failure(&self) -> Option<IdentityError> {

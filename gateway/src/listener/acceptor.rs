@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, Method, Request, Uri, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::Scheme};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -23,7 +23,7 @@ use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time,
 };
 use tokio_rustls::TlsAcceptor;
@@ -60,6 +60,8 @@ pub(super) struct Acceptor<S> {
     service: S,
     settings: Arc<config::Server>,
     stopped: watch::Receiver<bool>,
+    /// `true` once the gateway is about to stop: clients are asked to connect again.
+    draining: Option<watch::Receiver<bool>>,
     tls: Option<TlsAcceptor>,
     gauge: Option<IntGauge>,
 }
@@ -74,9 +76,16 @@ impl<S: Respond> Acceptor<S> {
             service,
             settings: Arc::new(settings.clone()),
             stopped,
+            draining: None,
             tls: None,
             gauge: None,
         }
+    }
+
+    /// Ends HTTP/1 connections after a response once this is `true`. HTTP/2 loses no request when it is shut down.
+    pub(super) fn with_draining(mut self, draining: watch::Receiver<bool>) -> Self {
+        self.draining = Some(draining);
+        self
     }
 
     pub(super) fn with_tls(mut self, tls: Option<TlsAcceptor>) -> Self {
@@ -90,14 +99,13 @@ impl<S: Respond> Acceptor<S> {
         self
     }
 
-    /// Accepts connections without end, up to a maximum at once.
+    /// Accepts connections without end, up to the number of permits at once.
     pub(super) async fn run(
         &self,
         listener: &TcpListener,
         open: &mpsc::Sender<()>,
-        max_connections: usize,
+        permits: &Arc<Semaphore>,
     ) {
-        let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
         loop {
             // Further clients wait in the kernel's queue, where they cost nothing.
             let accepted = async {
@@ -106,15 +114,7 @@ impl<S: Respond> Acceptor<S> {
                 io::Result::Ok((listener.accept().await?, permit))
             };
             match accepted.await {
-                Ok(((stream, client), permit)) => {
-                    let connection = ClientConnection::new(
-                        permit,
-                        self.gauge.clone().map(ConnectionGauge::new),
-                        open.clone(),
-                        self.settings.websocket_timeout,
-                    );
-                    tokio::spawn(self.clone().accept(stream, client, connection));
-                }
+                Ok((connection, permit)) => self.spawn(connection, permit, open),
                 Err(error) if is_client_error(&error) => {}
                 Err(error) => {
                     tracing::error!("cannot accept a connection: {error}");
@@ -122,6 +122,44 @@ impl<S: Respond> Acceptor<S> {
                 }
             }
         }
+    }
+
+    /// Closes the listener after accepting the connections in the kernel's queue, which would be reset otherwise.
+    ///
+    /// tokio may not have seen the last of them yet.
+    pub(super) fn accept_last(
+        &self,
+        listener: TcpListener,
+        open: &mpsc::Sender<()>,
+        permits: &Arc<Semaphore>,
+    ) -> io::Result<()> {
+        let last = listener.into_std()?;
+        while let Ok(permit) = permits.clone().try_acquire_owned() {
+            let (stream, client) = match last.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_client_error(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            stream.set_nonblocking(true)?;
+            self.spawn((TcpStream::from_std(stream)?, client), permit, open);
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &self,
+        (stream, client): (TcpStream, SocketAddr),
+        permit: OwnedSemaphorePermit,
+        open: &mpsc::Sender<()>,
+    ) {
+        let connection = ClientConnection::new(
+            permit,
+            self.gauge.clone().map(ConnectionGauge::new),
+            open.clone(),
+            self.settings.websocket_timeout,
+        );
+        tokio::spawn(self.clone().accept(stream, client, connection));
     }
 
     /// Chooses the protocol by ALPN, or by the client's first bytes.
@@ -200,9 +238,19 @@ impl<S: Respond> Acceptor<S> {
             Box::pin(lifetime.serve(served, shutdown, abandoned))
         } else {
             let read_ahead = ReadAhead::single(origin_buffer);
-            let draining = drain_bodies(service);
-            let limited = for_client(client, scheme, connection.clone(), requests, draining)
-                .map_response(move |response| close_if_invalid(read_ahead.apply(response)));
+            let drain = self.draining;
+            let with_drained_bodies = drain_bodies(service);
+            let limited = for_client(
+                client,
+                scheme,
+                connection.clone(),
+                requests,
+                with_drained_bodies,
+            )
+            .map_response(move |response| {
+                let is_draining = drain.as_ref().is_some_and(|it| *it.borrow());
+                close_if(is_draining, read_ahead.apply(response))
+            });
             let checked = connection.clone();
             let mut http1 = http1::Builder::new();
             http1
@@ -314,9 +362,12 @@ where
     })
 }
 
-/// Ends a connection after a head that two servers could read differently: what follows could be a part of the request.
-fn close_if_invalid(mut response: Response) -> Response {
-    if response.extensions().get::<InvalidHead>().is_some() {
+/// Ends a connection, also after a head that two servers could read differently: what follows could be a part of the
+/// request.
+fn close_if(is_draining: bool, mut response: Response) -> Response {
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let is_invalid = response.extensions().get::<InvalidHead>().is_some();
+    if is_invalid || (is_draining && !is_switch) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }

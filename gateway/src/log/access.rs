@@ -15,6 +15,9 @@ use crate::{caller::Caller, request_id::RequestIds};
 /// Longest logged prefix of a value that the client chose, in bytes.
 const MAX_VALUE_LEN: usize = 1024;
 
+/// nginx's code for a client that closed its connection before the response.
+pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 /// Fields of a request that its log line needs.
 pub(crate) struct AccessRecord {
     client: Option<IpAddr>,

@@ -21,7 +21,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt, reload};
 
 pub(crate) use self::{
-    access::{AccessRecord, RequestSummary, record_caller},
+    access::{AccessRecord, CLIENT_CLOSED_REQUEST, RequestSummary, record_caller},
     filter::parse_filter,
 };
 

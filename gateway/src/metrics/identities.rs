@@ -53,6 +53,7 @@ pub(super) fn families(identities: &[Arc<Identity>]) -> prometheus::Result<Vec<M
 
 #[cfg(test)]
 mod tests {
+    use prometheus::TextEncoder;
     use tower_sigv4::body::BodyBudget;
 
     use crate::{build::ActiveConfig, metrics::Metrics};
@@ -72,8 +73,11 @@ mod tests {
         let metrics = Metrics::new().expect("valid metrics");
         let budget = BodyBudget::new(1024);
         let encode = || {
-            metrics
-                .encode(&budget, &active.used_identities, None, None, 0)
+            let families = metrics
+                .families(&budget, &active.used_identities, None, None, 0)
+                .expect("valid metrics");
+            TextEncoder::new()
+                .encode_to_string(&families)
                 .expect("valid metrics")
         };
         let remaining = "sigv4_gateway_credentials_remaining_seconds{identity=\"orders\"} ";

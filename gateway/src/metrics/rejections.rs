@@ -44,7 +44,7 @@ impl RecentRejections {
             Entry {
                 canonical: canonical.as_deref().map(mask_values),
                 string_to_sign: to_sign.as_deref().map(shorten),
-                ..Entry::new(labels, kind, &message, remedy(rejection.kind()))
+                ..Entry::new(labels, kind, &message, remedies(rejection.kind()))
             }
         });
     }
@@ -56,7 +56,7 @@ impl RecentRejections {
                 labels,
                 &rejection.kind,
                 &rejection.message,
-                rejection.remedy,
+                &[rejection.remedy],
             )
         });
     }
@@ -139,7 +139,7 @@ struct Entry {
     origin: String,
     kind: String,
     summary: String,
-    remedy: &'static str,
+    remedies: Vec<&'static str>,
     differences: Vec<Difference>,
     /// The gateway's canonical request, if `explain` is on.
     canonical: Option<String>,
@@ -154,7 +154,12 @@ struct Difference {
 }
 
 impl Entry {
-    fn new([route, origin]: &[String; 2], kind: &str, summary: &str, remedy: &'static str) -> Self {
+    fn new(
+        [route, origin]: &[String; 2],
+        kind: &str,
+        summary: &str,
+        remedies: &[&'static str],
+    ) -> Self {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -165,7 +170,7 @@ impl Entry {
             origin: shorten(origin),
             kind: kind.to_owned(),
             summary: shorten(summary),
-            remedy,
+            remedies: remedies.to_vec(),
             differences: Vec::new(),
             canonical: None,
             string_to_sign: None,
@@ -216,7 +221,7 @@ fn mask_values(canonical: &str) -> String {
 }
 
 /// Returns advice for the caller or for the operator of the gateway.
-fn remedy(kind: RejectionKind) -> &'static str {
+fn remedies(kind: RejectionKind) -> &'static [&'static str] {
     use RejectionKind as Kind;
 
     let cause = match kind {
@@ -225,46 +230,60 @@ fn remedy(kind: RejectionKind) -> &'static str {
             Cause::AuthorizationChanged
         }
         Kind::Scope => {
-            return "sign for the service and region in [verify], on the day of x-amz-date";
+            return &["sign for the service and region in [verify], on the day of x-amz-date"];
         }
         Kind::Date => {
-            return "send x-amz-date in the form 20150830T123600Z, or a date such as Sun, 30 Aug 2015 12:36:00 GMT, \
-                    and sign it";
+            return &[
+                "send x-amz-date in the form 20150830T123600Z, or a date such as Sun, 30 Aug 2015 12:36:00 GMT, and sign it",
+            ];
         }
         Kind::Expired | Kind::NotYetValid => Cause::ClockSkew,
         Kind::Target => {
-            return "send an unambiguous path, without encoded slashes, percent signs or backslashes, and at most 4096 \
-                    query parameters";
+            return &[
+                "send an unambiguous path, without encoded slashes, percent signs or backslashes, and at most 4096 query parameters",
+            ];
         }
         Kind::HeaderNotSigned => {
-            return "sign the header, or do not add it after signing; if a proxy in front of the gateway adds it, list it \
-                    in unsigned_headers under [verify]";
+            return &[
+                "sign the header, or do not add it after signing; if a proxy in front of the gateway adds it, list it in unsigned_headers under [verify]",
+            ];
         }
         Kind::SignedHeaderMissing => Cause::HeaderDropped,
         Kind::PayloadHash => Cause::PayloadKind,
         Kind::PayloadKind => {
-            return "sign and send the hash of the payload, or accept other payloads with presigned_uploads or \
-                    unsigned_payload under [verify]";
+            return &[
+                "sign and send the hash of the payload, or accept other payloads with presigned_uploads or unsigned_payload under [verify]",
+            ];
         }
         Kind::PayloadMismatch => Cause::BodyChanged,
         Kind::UnknownKey => {
-            return "use a key listed in [verify], or add the caller's key as a [[verify.key]]";
+            return &["use a key listed in [verify], or add the caller's key as a [[verify.key]]"];
         }
         Kind::LookupFailed => {
-            return "check that the gateway reaches the url of [verify.keys_endpoint]; the log has the error";
+            return &[
+                "check that the gateway reaches the url of [verify.keys_endpoint]",
+                "see the error in the log",
+            ];
         }
         Kind::ExpiredKey => Cause::TokenExpired,
         Kind::SessionToken => Cause::WrongToken,
         Kind::SignatureMismatch => {
-            return "paste the caller's request and the response into the workbench; with explain = true under [verify] \
-                    the response includes the derived canonical request";
+            return &[
+                "paste the caller's request and the response into the workbench",
+                "set explain = true under [verify], so that the response includes the derived canonical request",
+            ];
         }
         Kind::BodyTooLarge => {
-            return "send a smaller body, or raise body_limit of the origin or the route";
+            return &["send a smaller body, or raise body_limit of the origin or the route"];
         }
-        Kind::BudgetExhausted => return "retry later, or raise memory under [bodies]",
-        Kind::BodyRead => return "send the whole body; the connection may have broken off",
-        _ => return "see the gateway's log",
+        Kind::BudgetExhausted => return &["retry later, or raise memory under [bodies]"],
+        Kind::BodyRead => {
+            return &[
+                "send the whole body",
+                "look for a connection that breaks off",
+            ];
+        }
+        _ => return &["see the gateway's log"],
     };
     remedies::of(cause)
 }
@@ -281,7 +300,7 @@ mod tests {
         for _ in 0..10_000 {
             recent.add(|| {
                 made += 1;
-                Entry::new(&labels, "kind", &"x".repeat(10_000), "remedy")
+                Entry::new(&labels, "kind", &"x".repeat(10_000), &["remedy"])
             });
         }
         assert!((20..2_000).contains(&made), "{made}");

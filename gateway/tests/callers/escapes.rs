@@ -3,9 +3,9 @@
 use fastrand::Rng;
 
 use crate::{
-    client::{Client, Draft, verify_section},
+    client::{Client, Draft, secret_of, verify_section},
     origin::ObjectOrigin,
-    support::Gateway,
+    support::{Gateway, REGION, forms::Form},
     touches::Touch,
 };
 
@@ -73,7 +73,7 @@ fn config(origin: &ObjectOrigin) -> String {
          [[route]]\nname = \"s3\"\npath = \"/\"\norigin = \"s3\"\n\
          [[caller]]\nmatch = {{ access_key_id = {KEY:?} }}\n\
          allow = [\"s3:GET,PUT,DELETE:bucket-a/reports/**\", \"s3:GET:bucket-b/public/*.csv\"]\n{}",
-        verify_section("s3", &[KEY])
+        verify_section("s3", &[KEY]).replacen("[verify]\n", "[verify]\npost_policy = true\n", 1)
     )
 }
 
@@ -214,5 +214,52 @@ async fn no_mutated_request_touches_other_objects() {
     assert!(
         passed > REQUESTS / 10 && denied > REQUESTS / 10,
         "{passed} passed, {denied} denied"
+    );
+}
+
+/// Forms whose policy allows any key of the bucket, so that only `allow` protects the others.
+#[tokio::test]
+async fn no_mutated_form_touches_other_objects() {
+    let origin = ObjectOrigin::start().await;
+    let gateway = Gateway::with_config(&config(&origin));
+    let mut client = Client::new(gateway.address);
+    let secret = secret_of(KEY);
+    let templates = ["bucket-a", "bucket-b"].map(|bucket| {
+        let form = Form::signed((KEY, &secret), REGION, bucket, "");
+        form.with("key", "reports/a.txt")
+    });
+    let mut random = Rng::with_seed(28);
+    let (mut stored, mut denied) = (0, 0);
+    for number in 0..3000 {
+        let mut form = templates[usize::from(random.u8(..4) == 0)].clone();
+        let mut key = Draft::new("POST", "reports/a.txt");
+        for _ in 0..random.usize(..3) {
+            mutate(&mut random, &mut key);
+        }
+        form = form.with("key", &key.target);
+        match random.usize(..8) {
+            0 => form = form.with("x-amz-copy-source", "/bucket-b/secret"),
+            1 => form = form.with("acl", "public-read"),
+            2 => form = form.with("key", "reports/${filename}"),
+            3 => TOKENS[random.usize(..TOKENS.len())].clone_into(&mut form.file_name),
+            4 => form.target += TOKENS[random.usize(..TOKENS.len())],
+            _ => {}
+        }
+        let request = form.text().replacen("connection: close\r\n", "", 1);
+        let response = client.exchange(request.as_bytes(), false).await;
+        let arrived = origin.take();
+        for touched in &arrived {
+            let is_put = touched.touches.iter().all(|touch| touch.verb == "PUT");
+            let allowed = is_put && touched.touches.iter().all(is_allowed);
+            assert!(allowed, "{number}: {form:?}\n{touched:?}");
+        }
+        let is_denied = response.is_some_and(|it| it.body.contains("is not allowed to"));
+        assert!(!is_denied || arrived.is_empty(), "{form:?}");
+        stored += arrived.len();
+        denied += usize::from(is_denied);
+    }
+    assert!(
+        stored > 500 && denied > 500,
+        "{stored} stored, {denied} denied"
     );
 }

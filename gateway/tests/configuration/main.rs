@@ -4,6 +4,7 @@
 mod support;
 
 mod check;
+mod includes;
 mod schema;
 mod startup;
 #[cfg(unix)]

@@ -1,9 +1,11 @@
 //! `--check --credentials`.
 
+use std::process::Stdio;
+
 use crate::{
-    SECRET, VARIABLES, base, role, route, server,
-    standins::{Origin, Sts},
-    support::{TempFile, gateway_command},
+    SECRET, VARIABLES, base, get, role, route, server,
+    standins::{Keys, Origin, Sts},
+    support::{Gateway, TempFile, gateway_command},
 };
 
 /// Returns whether the check succeeded, standard output and standard error.
@@ -44,6 +46,44 @@ async fn each_identity_is_resolved_once() {
     let roles: Vec<_> = sts.calls().iter().map(|it| it.role().to_owned()).collect();
     assert_eq!(roles, ["orders", "callers"]);
     assert!(origin.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_credentials_of_any_source_are_warnings() {
+    let origin = Origin::start(Keys::default()).await;
+    let keys = TempFile::new(&format!(
+        "[default]\naws_access_key_id = ASIAORDERS\naws_secret_access_key = {SECRET}\n"
+    ));
+    let output = TempFile::new(&format!(
+        r#"{{"Version": 1, "AccessKeyId": "ASIAORDERS", "SecretAccessKey": "{SECRET}", "SessionToken": "'{SECRET}'"}}"#
+    ));
+    let missing = "access key ID \"ASIAORDERS\" is that of temporary credentials";
+    let quotes = "the session token of \"ASIAORDERS\" is in quotes";
+    for (source, finding) in [
+        (format!("\"file\"\nfile = {:?}", keys.path), missing),
+        (
+            format!("\"process\"\ncommand = [\"cat\", {:?}]", output.path),
+            quotes,
+        ),
+    ] {
+        let identity = format!("[[identity]]\nname = \"orders\"\nsource = {source}\n");
+        let config = server() + &identity + &route("orders", &origin, "orders");
+        let (succeeded, stdout, stderr) = check(&config);
+        assert!(succeeded, "{stdout}{stderr}");
+        let line = format!("warning: identity \"orders\": {finding}");
+        assert!(stderr.contains(&line), "{line}: {stderr}");
+        let file = TempFile::new(&config);
+        let mut command = gateway_command();
+        command
+            .args(["--config", &file.path])
+            .envs(VARIABLES)
+            .stderr(Stdio::piped());
+        let gateway = Gateway::spawn(&mut command);
+        get(&gateway, "/orders").await;
+        let log = gateway.stop_and_read_log();
+        assert_eq!(log.matches(finding).count(), 1, "{finding}: {log}");
+        assert!(!log.contains(SECRET), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

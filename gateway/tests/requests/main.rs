@@ -8,6 +8,7 @@ mod aws_credentials;
 mod end_to_end;
 mod error_formats;
 mod explained;
+mod form_uploads;
 mod logs;
 mod presigned;
 mod request_ids;

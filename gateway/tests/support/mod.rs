@@ -3,6 +3,7 @@
 
 pub mod aws_verifier;
 mod files;
+pub mod forms;
 pub mod logging;
 mod origin;
 pub mod s3;

@@ -73,7 +73,7 @@ def s3_settings(program, origin, tls=None, verify=False):
         for name, path in [("tls_certificate", tls.certificate), ("tls_key", tls.key)]:
             changes.append((f'^# {name} = ".*"', f'{name} = "{path}"'))
     if verify:
-        lines = ["[verify]", 'service = "s3"', 'region = "us-east-1"', 'keys_file_env = "CALLERS"']
+        lines = ["[verify]", 'service = "s3"', 'region = "us-east-1"', "post_policy = true", 'keys_file_env = "CALLERS"']
         changes += [(f"^# {re.escape(line)}", line) for line in lines]
     for pattern, line in changes:
         text, count = re.subn(pattern, line, text, flags=re.MULTILINE)

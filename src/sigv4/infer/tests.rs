@@ -305,6 +305,29 @@ fn hosts_that_verify_no_signature_are_errors_that_name_the_authentication() {
             "ec2-203-0-113-25.us-west-2.compute.amazonaws.com",
             "instance",
         ),
+        (
+            "123456789012.dkr-ecr.us-east-1.on.aws",
+            "`GetAuthorizationToken` of ecr",
+        ),
+        (
+            "123456789012.dkr-ecr-fips.us-east-2.on.aws",
+            "`GetAuthorizationToken` of ecr",
+        ),
+        ("public.ecr.aws", "of ecr-public"),
+        ("ecr-public.aws.com", "of ecr-public"),
+        ("abc.gr7.eks-cluster.us-east-1.api.aws", "`token::eks`"),
+        (
+            "docs-123456789012.us-east-1.docdb-elastic.amazonaws.com",
+            "DocumentDB",
+        ),
+        ("fs-0123.efs.us-east-1.amazonaws.com", "NFS"),
+        ("us-east-1a.fs-0123.efs.us-east-1.amazonaws.com", "NFS"),
+        (
+            "abc123.credentials.iot.us-east-1.amazonaws.com",
+            "certificate of a device",
+        ),
+        ("portal.sso.us-east-1.amazonaws.com", "access token"),
+        ("portal.sso.eu-west-1.api.aws", "access token"),
         ("d111111abcdef8.cloudfront.net", "CloudFront"),
         ("my-app.auth.us-east-1.amazoncognito.com", "OAuth 2.0"),
     ] {
@@ -322,6 +345,12 @@ fn hosts_that_verify_no_signature_are_errors_that_name_the_authentication() {
         ("kafka.us-east-1.amazonaws.com", "kafka"),
         ("redshift.us-east-1.amazonaws.com", "redshift"),
         ("dsql.us-east-1.api.aws", "dsql"),
+        ("docdb-elastic.us-east-1.amazonaws.com", "docdb-elastic"),
+        ("efs.eu-west-1.api.aws", "elasticfilesystem"),
+        ("ecr-public.us-east-1.api.aws", "ecr-public"),
+        ("api.ecr-public.us-east-1.amazonaws.com", "ecr-public"),
+        ("oidc.us-east-1.amazonaws.com", "sso-oauth"),
+        ("contact-lens.us-east-1.amazonaws.com", "connect"),
         (
             "elasticloadbalancing.us-east-1.amazonaws.com",
             "elasticloadbalancing",

@@ -3,7 +3,7 @@
 /// Hosts of resources: the last label, the label before it if it matters, and the reason.
 ///
 /// The hosts of the services' APIs are the last label alone.
-const UNSIGNED: [(&str, &str, &str); 14] = [
+const UNSIGNED: [(&str, &str, &str); 20] = [
     // Amazon ElastiCache User Guide, "Finding connection endpoints". It has no API under this name.
     (
         "cache",
@@ -22,6 +22,11 @@ const UNSIGNED: [(&str, &str, &str); 14] = [
         "",
         "is an Amazon DocumentDB cluster, which takes a password or MONGODB-AWS; connect with a driver of MongoDB",
     ),
+    (
+        "docdb-elastic",
+        "",
+        "is an Amazon DocumentDB cluster, which takes a user and a password; connect with a driver of MongoDB",
+    ),
     // Amazon Aurora DSQL User Guide, "Generating an authentication token".
     (
         "dsql",
@@ -34,11 +39,34 @@ const UNSIGNED: [(&str, &str, &str); 14] = [
         "dkr",
         "is a registry, which takes a user and a password; call `GetAuthorizationToken` of ecr, or use `docker login`",
     ),
+    // Amazon ECR User Guide, "Making requests to Amazon ECR registries".
+    (
+        "dkr-ecr",
+        "",
+        "is a registry, which takes a user and a password; call `GetAuthorizationToken` of ecr, or use `docker login`",
+    ),
+    // Amazon EFS User Guide, "Mounting EFS file systems".
+    (
+        "efs",
+        "",
+        "is a file system, which speaks NFS rather than HTTP; mount it with the EFS mount helper",
+    ),
     // Amazon EKS User Guide, "Cluster API server endpoint".
     (
         "eks",
         "",
         "is the Kubernetes API of a cluster, which takes a bearer token; create one with `token::eks`",
+    ),
+    (
+        "eks-cluster",
+        "",
+        "is the Kubernetes API of a cluster, which takes a bearer token; create one with `token::eks`",
+    ),
+    // AWS IoT Core Developer Guide, "Authorizing direct calls to AWS services using AWS IoT Core credential provider".
+    (
+        "iot",
+        "credentials",
+        "is the credentials provider of AWS IoT Core, which takes the TLS certificate of a device",
     ),
     // Amazon MSK Developer Guide, "IAM access control".
     (
@@ -86,10 +114,16 @@ const UNSIGNED: [(&str, &str, &str); 14] = [
         "",
         "is a website endpoint, which serves public objects without a signature; use the bucket's own host",
     ),
+    // IAM Identity Center Portal API Reference, "GetRoleCredentials".
+    (
+        "sso",
+        "portal",
+        "is the portal of IAM Identity Center, which takes an access token in x-amz-sso_bearer_token",
+    ),
 ];
 
 /// Domains outside those of the partitions.
-pub(super) const UNSIGNED_DOMAINS: [(&str, &str); 2] = [
+pub(super) const UNSIGNED_DOMAINS: [(&str, &str); 4] = [
     // Amazon Cognito Developer Guide, "User pool endpoints and managed login reference".
     (
         "amazoncognito.com",
@@ -101,6 +135,15 @@ pub(super) const UNSIGNED_DOMAINS: [(&str, &str); 2] = [
         "cloudfront.net",
         "is a CloudFront distribution, which verifies no signature; sign for the origin behind it, or let an origin \
          access control sign",
+    ),
+    // Amazon ECR Public User Guide, "Registry authentication" and "Making requests to Amazon ECR Public registries".
+    (
+        "ecr-public.aws.com",
+        "is the public registry, which takes a token; call `GetAuthorizationToken` of ecr-public, or use `docker login`",
+    ),
+    (
+        "public.ecr.aws",
+        "is the public registry, which takes a token; call `GetAuthorizationToken` of ecr-public, or use `docker login`",
     ),
 ];
 

@@ -46,15 +46,9 @@ pub(super) fn check(
         .and_then(Value::as_array)
         .ok_or_else(|| malformed("the form's policy has no conditions"))?;
     let conditions: Vec<_> = list.iter().map(parse).collect::<Result<_, _>>()?;
-    // Amazon S3 inserts only the text after the last slash or backslash (POST Object, field `key`). A name with a
-    // backslash is rejected before.
-    let sent_name = fields.file_name.as_deref().unwrap_or_default();
-    let file_name = sent_name.rsplit('/').next().unwrap_or_default();
     let value_of = |name: &str| match name {
         "bucket" => Some(bucket.to_owned()),
-        _ => fields
-            .value(name)
-            .map(|value| value.replace("${filename}", file_name)),
+        _ => fields.value(name).map(|value| fields.with_file_name(value)),
     };
     if fields.value("bucket").is_some_and(|field| field != bucket) {
         return Err(Kind::PolicyCondition

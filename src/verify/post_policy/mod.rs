@@ -7,9 +7,11 @@ mod parsed_form;
 mod read_form;
 #[cfg(test)]
 mod tests;
+mod verified_form;
 
 use http::{Method, request::Parts};
 
+pub use self::verified_form::VerifiedForm;
 pub(super) use self::{
     multipart::Fields,
     parsed_form::ParsedForm,

@@ -69,6 +69,15 @@ impl Fields {
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
             .map(|(_, value)| &**value)
     }
+
+    /// Replaces `${filename}` by the name of the file.
+    ///
+    /// S3 inserts only the text after the last slash or backslash (POST Object, field `key`). A name with a backslash is
+    /// rejected before.
+    pub(super) fn with_file_name(&self, value: &str) -> String {
+        let sent = self.file_name.as_deref().unwrap_or_default();
+        value.replace("${filename}", sent.rsplit('/').next().unwrap_or_default())
+    }
 }
 
 /// Reads the fields as their bytes arrive.

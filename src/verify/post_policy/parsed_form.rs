@@ -9,7 +9,7 @@ use hmac::Mac;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use super::{
-    document,
+    VerifiedForm, document,
     multipart::{Fields, is_encoded, malformed},
 };
 use crate::{
@@ -101,6 +101,11 @@ impl ParsedForm {
             now,
             fields,
         })
+    }
+
+    /// Returns the proof of a form whose signature and policy are verified.
+    pub(in crate::verify) fn into_verified(self) -> VerifiedForm {
+        VerifiedForm::new(self.bucket, self.fields)
     }
 
     /// Returns what a [`KeyStore`](crate::verify::KeyStore) sees of the form.

@@ -20,8 +20,10 @@ use crate::{
     Clock, Error, SigningSettings, VerifyLayer,
     body::VerifiedBody,
     sigv4::{Identity, Payload, PostPolicy, SigningParams, scope::Timestamp},
-    verify::{PayloadKind, StaticKeys, Verified, VerifySettings},
+    verify::{PayloadKind, StaticKeys, Verified, VerifiedForm, VerifySettings},
 };
+
+use super::multipart::Fields;
 
 const BOUNDARY: &str = "boundary-1";
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -162,6 +164,15 @@ fn settings() -> VerifySettings {
 
 /// Returns the form that the inner service reads, or the code of the rejection, or the error of the body.
 async fn send_with(settings: VerifySettings, form: &Form, frames: usize) -> Result<String, String> {
+    send_and_read(settings, form, frames, |body| body).await
+}
+
+async fn send_and_read(
+    settings: VerifySettings,
+    form: &Form,
+    frames: usize,
+    choose: fn(VerifiedBody<Frames>) -> VerifiedBody<Frames>,
+) -> Result<String, String> {
     let keys = Credentials::new(
         ID,
         SECRET,
@@ -170,7 +181,7 @@ async fn send_with(settings: VerifySettings, form: &Form, frames: usize) -> Resu
         "test",
     );
     let (sender, mut received) = mpsc::unbounded_channel();
-    let inner = service_fn(move |request: Request<VerifiedBody<_>>| {
+    let inner = service_fn(move |request: Request<VerifiedBody<Frames>>| {
         let sender = sender.clone();
         async move {
             let verified = request.extensions().get::<Verified>().cloned();
@@ -178,7 +189,9 @@ async fn send_with(settings: VerifySettings, form: &Form, frames: usize) -> Resu
             assert_eq!(proof.payload(), PayloadKind::Unsigned);
             assert_eq!(proof.signed_headers().count(), 0);
             assert_eq!((proof.access_key_id(), proof.service()), (ID, "s3"));
-            let read = request.into_body().collect().await;
+            let fields = request.extensions().get::<VerifiedForm>();
+            assert!(fields.expect("a form").bucket().ends_with("bucket"));
+            let read = choose(request.into_body()).collect().await;
             let text = read.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
             let result = text.map_err(|error| {
                 let known = Error::find(&*error).expect("of this crate");
@@ -239,6 +252,58 @@ async fn forms_reach_the_inner_service_unchanged_however_they_are_split() {
         let read = send_with(settings(), &form, frames).await;
         assert_eq!(read, Ok(form.text()), "{frames} frames");
     }
+}
+
+#[tokio::test]
+async fn the_file_is_read_without_the_fields_however_it_is_split() {
+    for content in ["content", "c\r\n--bound", "con\r\n--\r\n", "12345678\r\n"] {
+        for end in ["--\r\n", "--"] {
+            let mut form = Form::new();
+            form.file = Some(("photo.png", content));
+            if end == "--" {
+                form.body = Box::new(|body| body.trim_end().to_owned());
+            }
+            for frames in [1, 2, 3, 7, 50, 5000] {
+                let read =
+                    send_and_read(settings(), &form, frames, VerifiedBody::into_form_file).await;
+                assert_eq!(read.as_deref(), Ok(content), "{frames} frames, {end:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_its_policy_does_not_allow_fails_without_the_fields_too() {
+    for (content, kind) in [("x", "PayloadMismatch"), ("more than ten", "BodyTooLarge")] {
+        let mut form = Form::new();
+        form.file = Some(("photo.png", content));
+        let read = send_and_read(settings(), &form, 5000, VerifiedBody::into_form_file).await;
+        assert_eq!(read, Err(kind.to_owned()), "{content}");
+    }
+}
+
+#[test]
+fn fields_of_a_verified_form_have_the_name_of_the_file_and_no_signature() {
+    let fields = [
+        ("Key", "user/${filename}"),
+        ("x-amz-meta-Name", "${filename}"),
+        ("X-Amz-Security-Token", "hunter2"),
+        ("policy", "hunter2"),
+    ];
+    let form = VerifiedForm::new(
+        "bucket".to_owned(),
+        Fields {
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            file_name: Some("folder/photo.png".to_owned()),
+        },
+    );
+    assert_eq!(form.key(), "user/photo.png");
+    assert_eq!(form.file_name(), Some("folder/photo.png"));
+    let named = [("key", "user/photo.png"), ("x-amz-meta-name", "photo.png")];
+    assert!(form.fields().eq(named), "{form:?}");
+    assert!(!format!("{form:?}").contains("hunter2"));
 }
 
 /// Amazon S3 API Reference, "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)".

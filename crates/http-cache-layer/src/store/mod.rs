@@ -10,7 +10,7 @@ mod redis;
 #[cfg(test)]
 pub(crate) use self::interface::MAX_VARIANTS;
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedisUrl, RedisLogin, RedisStore};
+pub use self::redis::{InvalidRedisUrl, RedisLogin, RedisStore, SharedDecision, SharedRate};
 pub use self::{
     interface::{
         Found, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth, StoreStats, Ticket,

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{IamVerifier, VerifyIam, layer_config::LayerConfig};
+use super::{IamVerifier, VerifyIam};
+use crate::verification::LayerConfig;
 
 /// Layer that applies [`VerifyIam`]: rejects requests without a URL that STS accepts.
 ///
@@ -38,18 +39,14 @@ use super::{IamVerifier, VerifyIam, layer_config::LayerConfig};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct IamLayer {
-    config: Arc<LayerConfig>,
+    config: Arc<LayerConfig<IamVerifier>>,
 }
 
 impl IamLayer {
     /// Accepts requests with a URL that this verifier accepts.
     pub fn new(verifier: IamVerifier) -> Self {
         Self {
-            config: Arc::new(LayerConfig {
-                verifier,
-                forwards_url: false,
-                allows_anonymous: false,
-            }),
+            config: Arc::new(LayerConfig::new(verifier)),
         }
     }
 
@@ -57,7 +54,7 @@ impl IamLayer {
     ///
     /// A service that forwards requests would send the URL to others.
     pub fn with_forwarded_url(mut self, forwards: bool) -> Self {
-        Arc::make_mut(&mut self.config).forwards_url = forwards;
+        Arc::make_mut(&mut self.config).forwards_credential = forwards;
         self
     }
 

@@ -65,7 +65,6 @@ mod arn_pattern;
 mod endpoint;
 mod future;
 mod layer;
-mod layer_config;
 mod principal;
 mod rejection;
 mod relay;

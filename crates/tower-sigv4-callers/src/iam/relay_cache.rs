@@ -15,6 +15,7 @@ use futures_util::{
 use tokio::time::Instant;
 
 use super::{Rejection, RejectionKind as Kind, VerifiedPrincipal};
+use crate::verification::Verification;
 
 /// Hash of a URL.
 pub(super) type Digest = [u8; 32];
@@ -47,12 +48,6 @@ struct Pool<V> {
     order: VecDeque<Digest>,
 }
 
-/// A cached result, or a request to STS that others may wait for too.
-pub(super) enum Lookup {
-    Ready(Verified),
-    Waiting(SharedRelay),
-}
-
 impl RelayCache {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
@@ -72,19 +67,21 @@ impl RelayCache {
         self: &Arc<Self>,
         url: Digest,
         relay: impl Future<Output = Verified> + Send + 'static,
-    ) -> Lookup {
+    ) -> Verification<Verified, SharedRelay> {
         let mut entries = self.lock();
         if let Some(principal) = entries.principals.values.get(&url) {
-            return Lookup::Ready(Ok(principal.clone()));
+            return Verification::Ready(Ok(principal.clone()));
         }
         let now = Instant::now();
         match entries.rejections.values.get(&url) {
-            Some((rejection, end)) if now < *end => return Lookup::Ready(Err(rejection.clone())),
+            Some((rejection, end)) if now < *end => {
+                return Verification::Ready(Err(rejection.clone()));
+            }
             _ => {}
         }
         let joined = entries.pending.get(&url).map(|(_, pending)| pending);
         if let Some(pending) = joined.and_then(WeakShared::upgrade) {
-            return Lookup::Waiting(pending);
+            return Verification::Waiting(pending);
         }
         let serial = entries.next_serial;
         entries.next_serial += 1;
@@ -102,7 +99,7 @@ impl RelayCache {
         if let Some(weak) = shared.downgrade() {
             entries.pending.insert(url, (serial, weak));
         }
-        Lookup::Waiting(shared)
+        Verification::Waiting(shared)
     }
 
     /// Returns the number of cached principals and rejections.

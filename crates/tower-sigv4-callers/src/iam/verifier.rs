@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts};
 use tokio::{
     sync::Semaphore,
     time::{error::Elapsed, timeout},
@@ -10,10 +11,13 @@ use tower_sigv4::verify::{Verifier, VerifySettings};
 use super::{
     IamSettings, Rejection, RejectionKind as Kind, VerifiedPrincipal,
     relay::Relay,
-    relay_cache::{Lookup, RelayCache, SharedRelay, Verified},
+    relay_cache::{RelayCache, SharedRelay, Verified},
     signed_url::SignedUrl,
 };
-use crate::{BoxError, Error, HttpClient};
+use crate::{
+    BoxError, Error, HttpClient,
+    verification::{Verification, VerifyCaller},
+};
 
 /// Maximum number of concurrent requests to STS. Strangers can cause them, and STS limits requests per account.
 const MAX_RELAYS: usize = 64;
@@ -50,13 +54,6 @@ struct Shared {
     /// Parses signatures. It verifies none: only STS has the callers' keys.
     parser: Verifier,
     relays: Semaphore,
-}
-
-/// Verification in progress.
-pub(super) enum Verification {
-    Ready(Verified),
-    /// Waits for STS.
-    Waiting(SharedRelay),
 }
 
 impl IamVerifier {
@@ -127,16 +124,10 @@ impl IamVerifier {
         }
     }
 
-    /// Verifies the URL, unless STS has to be asked first.
-    pub(super) fn start(&self, headers: &HeaderMap) -> Verification {
-        match self.look_up(headers) {
-            Ok(Lookup::Ready(result)) => Verification::Ready(result),
-            Ok(Lookup::Waiting(relay)) => Verification::Waiting(relay),
-            Err(rejection) => Verification::Ready(Err(rejection)),
-        }
-    }
-
-    fn look_up(&self, headers: &HeaderMap) -> Result<Lookup, Rejection> {
+    fn look_up(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Verification<Verified, SharedRelay>, Rejection> {
         let shared = &self.shared;
         let value = find_url(headers, &shared.settings.url_header)?;
         let text = value
@@ -147,6 +138,32 @@ impl IamVerifier {
         let sender = shared.clone();
         let result = async move { sender.send(relay).await };
         Ok(self.cache.lookup(url.digest(), result))
+    }
+}
+
+impl VerifyCaller for IamVerifier {
+    type Proof = VerifiedPrincipal;
+    type Rejection = Rejection;
+    type Waiting = SharedRelay;
+
+    fn start(&self, headers: &HeaderMap) -> Verification<Verified, SharedRelay> {
+        self.look_up(headers)
+            .unwrap_or_else(|rejection| Verification::Ready(Err(rejection)))
+    }
+
+    fn is_anonymous(rejection: &Rejection) -> bool {
+        rejection.kind() == Kind::MissingUrl
+    }
+
+    fn remove_credential(&self, headers: &mut HeaderMap) {
+        headers.remove(self.header());
+    }
+
+    fn error_response(rejection: Rejection) -> Response<Bytes> {
+        let mut response = rejection.to_response();
+        response.extensions_mut().insert(rejection.kind());
+        response.extensions_mut().insert(Arc::new(rejection));
+        response
     }
 }
 

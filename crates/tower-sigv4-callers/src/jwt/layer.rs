@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{JwtVerifier, VerifyJwt, layer_config::LayerConfig};
+use super::{JwtVerifier, VerifyJwt};
+use crate::verification::LayerConfig;
 
 /// Layer that applies [`VerifyJwt`]: rejects requests without a valid token.
 ///
@@ -39,18 +40,14 @@ use super::{JwtVerifier, VerifyJwt, layer_config::LayerConfig};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct JwtLayer {
-    config: Arc<LayerConfig>,
+    config: Arc<LayerConfig<JwtVerifier>>,
 }
 
 impl JwtLayer {
     /// Accepts requests with a token that is valid for this verifier.
     pub fn new(verifier: JwtVerifier) -> Self {
         Self {
-            config: Arc::new(LayerConfig {
-                verifier,
-                forwards_token: false,
-                allows_anonymous: false,
-            }),
+            config: Arc::new(LayerConfig::new(verifier)),
         }
     }
 
@@ -58,7 +55,7 @@ impl JwtLayer {
     ///
     /// A service that forwards requests would send the token to others, who could use it.
     pub fn with_forwarded_token(mut self, forwards: bool) -> Self {
-        Arc::make_mut(&mut self.config).forwards_token = forwards;
+        Arc::make_mut(&mut self.config).forwards_credential = forwards;
         self
     }
 

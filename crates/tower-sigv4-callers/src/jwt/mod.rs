@@ -46,7 +46,6 @@ mod key_cache;
 mod key_source;
 mod key_status;
 mod layer;
-mod layer_config;
 mod pending_token;
 mod rejection;
 mod service;

@@ -8,6 +8,7 @@ use super::{
     key_cache::KeyCache,
     token::ParsedToken,
 };
+use crate::verification::Verification;
 
 /// Requirements for the tokens of an issuer, and its keys.
 pub(super) struct Issuer {
@@ -24,7 +25,7 @@ pub(super) struct PendingToken {
 }
 
 impl PendingToken {
-    pub(super) fn verify(self) -> Verification {
+    pub(super) fn verify(self) -> Verification<Verified, Waiting> {
         let keys = &self.issuer.keys;
         let Some(jwks) = keys.current() else {
             return Verification::Waiting(Box::pin(async move {
@@ -79,15 +80,10 @@ impl PendingToken {
     }
 }
 
-/// Verification in progress.
-pub(super) enum Verification {
-    Ready(Result<VerifiedToken, Rejection>),
-    /// Waits for keys.
-    Waiting(VerificationFuture),
-}
+pub(super) type Verified = Result<VerifiedToken, Rejection>;
 
-pub(super) type VerificationFuture =
-    Pin<Box<dyn Future<Output = Result<VerifiedToken, Rejection>> + Send>>;
+/// Waits for keys.
+pub(super) type Waiting = Pin<Box<dyn Future<Output = Verified> + Send>>;
 
 pub(super) fn unavailable(error: Arc<FetchError>) -> Rejection {
     Kind::KeysUnavailable

@@ -8,8 +8,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, layer_config::LayerConfig};
-use crate::ResponseBody;
+use super::{JwtVerifier, ResponseFuture};
+use crate::{ResponseBody, verification::LayerConfig};
 
 /// Middleware that rejects requests without a valid token.
 ///
@@ -23,7 +23,7 @@ use crate::ResponseBody;
 #[must_use]
 pub struct VerifyJwt<S> {
     pub(super) inner: S,
-    pub(super) config: Arc<LayerConfig>,
+    pub(super) config: Arc<LayerConfig<JwtVerifier>>,
 }
 
 impl<S> VerifyJwt<S> {

@@ -1,15 +1,19 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Response, header::AUTHORIZATION, request::Parts};
 
 use super::{
     JwtSettings, KeyStatus, Rejection, RejectionKind as Kind, VerifiedToken, claims,
     key_cache::KeyCache,
     key_source::secure_url,
-    pending_token::{Issuer, PendingToken, Verification, unavailable},
+    pending_token::{Issuer, PendingToken, Verified, Waiting, unavailable},
     token::ParsedToken,
 };
-use crate::{Error, HttpClient};
+use crate::{
+    Error, HttpClient,
+    verification::{Verification, VerifyCaller},
+};
 
 /// Verifies tokens of one or more issuers, with cached keys.
 ///
@@ -205,9 +209,14 @@ impl JwtVerifier {
         }
         self
     }
+}
 
-    /// Verifies the token, unless the keys have to be fetched first.
-    pub(super) fn start(&self, headers: &HeaderMap) -> Verification {
+impl VerifyCaller for JwtVerifier {
+    type Proof = VerifiedToken;
+    type Rejection = Rejection;
+    type Waiting = Waiting;
+
+    fn start(&self, headers: &HeaderMap) -> Verification<Verified, Waiting> {
         match self.shared.check(headers) {
             Ok(pending) => pending.verify(),
             Err(rejection) => {
@@ -215,6 +224,23 @@ impl JwtVerifier {
                 Verification::Ready(Err(rejection.with_challenge(challenge)))
             }
         }
+    }
+
+    fn is_anonymous(rejection: &Rejection) -> bool {
+        rejection.kind() == Kind::MissingToken
+    }
+
+    fn remove_credential(&self, headers: &mut HeaderMap) {
+        for name in self.headers() {
+            headers.remove(name);
+        }
+    }
+
+    fn error_response(rejection: Rejection) -> Response<Bytes> {
+        let mut response = rejection.to_response();
+        response.extensions_mut().insert(rejection.kind());
+        response.extensions_mut().insert(Arc::new(rejection));
+        response
     }
 }
 

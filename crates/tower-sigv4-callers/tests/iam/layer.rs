@@ -118,7 +118,7 @@ async fn rejected_requests_release_the_permit_immediately() {
     let url = Presign::default().url();
     let waiting = again.call(request(&[&url]));
     assert!(
-        format!("{waiting:?}").contains("waiting for STS"),
+        format!("{waiting:?}").contains("waiting for the identity provider"),
         "{waiting:?}"
     );
     drop(waiting);

@@ -185,7 +185,7 @@ function rejectionItem(rejection) {
       element("span", `${new Date(rejection.at).toLocaleString()}, route ${rejection.route}, origin ${rejection.origin}`, { class: "when" }),
     ]),
     element("p", sentence(rejection.summary)),
-    element("p", `Remedy: ${rejection.remedy}.`),
+    ...rejection.remedies.map((remedy) => element("p", `Remedy: ${remedy}.`)),
   ];
   const more = [];
   for (const { part, signed, derived } of rejection.differences) more.push(difference(part, signed, derived));

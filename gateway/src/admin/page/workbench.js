@@ -40,7 +40,10 @@ async function explain(text) {
 function show({ diagnosis, note, signed, derived, lines }) {
   const title = diagnosis ? diagnosis.cause : "Signed request";
   const parts = [element("h3", title, { id: "result-title" })];
-  if (diagnosis) parts.push(element("p", sentence(diagnosis.summary)), element("p", `Remedy: ${diagnosis.remedy}.`));
+  if (diagnosis) {
+    parts.push(element("p", sentence(diagnosis.summary)));
+    for (const remedy of diagnosis.remedies) parts.push(element("p", `Remedy: ${remedy}.`));
+  }
   if (note) parts.push(element("p", note, { class: "hint" }));
   if (lines) {
     const marks = { same: ["span", "  "], signed: ["del", "- "], derived: ["ins", "+ "] };

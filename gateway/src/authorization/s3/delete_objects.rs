@@ -1,9 +1,6 @@
 //! Keys in the body of DeleteObjects.
 
-use quick_xml::{
-    Reader, XmlVersion,
-    events::{BytesRef, BytesStart, Event},
-};
+use crate::strict_xml::{Document, Part};
 
 /// Maximum number of objects (Amazon S3 API Reference, DeleteObjects).
 const MAX_OBJECTS: usize = 1000;
@@ -17,10 +14,7 @@ const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// with a document type, comments, CDATA sections, processing instructions, prefixes or unknown elements.
 pub(crate) fn object_keys(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let text = str::from_utf8(body).ok()?;
-    let mut document = Document {
-        reader: Reader::from_str(text),
-        is_first: true,
-    };
+    let mut document = Document::new(text);
     let mut keys = Vec::new();
     let Part::Start(root, attributes) = document.next_part()? else {
         return None;
@@ -34,7 +28,7 @@ pub(crate) fn object_keys(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     loop {
         match document.next_part()? {
             Part::Start(name, of_member) if of_member.is_empty() => match name.as_str() {
-                "Object" if keys.len() < MAX_OBJECTS => keys.push(document.key()?),
+                "Object" if keys.len() < MAX_OBJECTS => keys.push(object_key(&mut document)?),
                 "Quiet" if !has_quiet => {
                     has_quiet = true;
                     let value = document.text()?;
@@ -50,113 +44,25 @@ pub(crate) fn object_keys(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-struct Document<'a> {
-    reader: Reader<&'a [u8]>,
-    /// `true` before the first event, which may be the XML declaration.
-    is_first: bool,
-}
-
-enum Part {
-    /// Name and attributes.
-    Start(String, Vec<(String, String)>),
-    End,
-    Eof,
-}
-
-impl Document<'_> {
-    /// Reads the fields of an `Object` and returns its key.
-    fn key(&mut self) -> Option<Vec<u8>> {
-        let mut names: Vec<String> = Vec::new();
-        let mut key = None;
-        loop {
-            match self.next_part()? {
-                Part::Start(name, attributes)
-                    if attributes.is_empty() && !names.contains(&name) =>
-                {
-                    let value = self.text()?;
-                    if name == "Key" {
-                        key = Some(value.into_bytes());
-                    } else if !OTHER_FIELDS.contains(&&*name) {
-                        return None;
-                    }
-                    names.push(name);
+/// Reads the fields of an `Object` and returns its key.
+fn object_key(document: &mut Document<'_>) -> Option<Vec<u8>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut key = None;
+    loop {
+        match document.next_part()? {
+            Part::Start(name, attributes) if attributes.is_empty() && !names.contains(&name) => {
+                let value = document.text()?;
+                if name == "Key" {
+                    key = Some(value.into_bytes());
+                } else if !OTHER_FIELDS.contains(&&*name) {
+                    return None;
                 }
-                Part::End => return key.filter(|it| !it.is_empty()),
-                Part::Start(..) | Part::Eof => return None,
+                names.push(name);
             }
+            Part::End => return key.filter(|it| !it.is_empty()),
+            Part::Start(..) | Part::Eof => return None,
         }
     }
-
-    /// Returns the next tag. Only whitespace may be before it.
-    fn next_part(&mut self) -> Option<Part> {
-        loop {
-            let is_first = std::mem::replace(&mut self.is_first, false);
-            match self.reader.read_event().ok()? {
-                Event::Start(tag) => return start(&tag),
-                Event::End(_) => return Some(Part::End),
-                Event::Eof => return Some(Part::Eof),
-                Event::Text(text) => is_blank(&text.into_inner()).then_some(())?,
-                Event::Decl(declaration) if is_first => {
-                    let encoding = declaration.encoding();
-                    let is_utf_8 = encoding
-                        .is_none_or(|it| it.is_ok_and(|name| name.eq_ignore_ascii_case("utf-8")));
-                    is_utf_8.then_some(())?;
-                }
-                // No field may be empty, so `<Key/>` is rejected as well.
-                _ => return None,
-            }
-        }
-    }
-
-    /// Returns the text of an element, and reads its end.
-    fn text(&mut self) -> Option<String> {
-        let mut value = String::new();
-        loop {
-            match self.reader.read_event().ok()? {
-                Event::Text(text) => {
-                    let part = text.into_inner();
-                    // Parsers normalize line breaks.
-                    if part.contains(|letter: char| letter.is_ascii_control()) {
-                        return None;
-                    }
-                    value.push_str(&part);
-                }
-                Event::GeneralRef(reference) => value.push(character(&reference)?),
-                Event::End(_) => return Some(value),
-                _ => return None,
-            }
-        }
-    }
-}
-
-fn start(tag: &BytesStart<'_>) -> Option<Part> {
-    let mut attributes = Vec::new();
-    for attribute in tag.attributes() {
-        let found = attribute.ok()?;
-        let value = found.normalized_value(XmlVersion::Explicit1_0).ok()?;
-        attributes.push((found.key.into_inner().to_owned(), value.into_owned()));
-    }
-    Some(Part::Start(tag.name().into_inner().to_owned(), attributes))
-}
-
-/// Returns the character of a reference: a number, or one of the five names of XML 1.0, section 4.6.
-fn character(reference: &BytesRef<'_>) -> Option<char> {
-    if let Some(numeric) = reference.resolve_char_ref().ok()? {
-        return Some(numeric);
-    }
-    Some(match &*reference.borrow().into_inner() {
-        "amp" => '&',
-        "apos" => '\'',
-        "gt" => '>',
-        "lt" => '<',
-        "quot" => '"',
-        _ => return None,
-    })
-}
-
-fn is_blank(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]

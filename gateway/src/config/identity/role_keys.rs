@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::{
     error::ConfigError,
-    value::{Spanned, duration},
+    value::{Secret, Spanned, duration},
 };
 
 const DEFAULT_SESSION_NAME: &str = "sigv4-gateway";
@@ -53,7 +53,7 @@ impl IdentitySection {
             ("chain", self.chain.as_ref().map(Spanned::span)),
         ];
         let texts = [
-            text("external_id", &self.external_id),
+            ("external_id", self.external_id.as_ref().map(Spanned::span)),
             text("session_name", &self.session_name),
             text("duration", &self.duration),
             text("policy", &self.policy),
@@ -81,7 +81,7 @@ impl IdentitySection {
         };
         Ok(Role {
             arn: value_of(&self.role_arn),
-            external_id: value_of(&self.external_id),
+            external_id: self.external_id.as_ref().map(|it| it.get_ref().0.clone()),
             session_name,
             duration: self
                 .duration
@@ -211,8 +211,8 @@ pub(super) fn check_arn(arn: &Spanned<String>) -> Result<(), ConfigError> {
     }
 }
 
-fn check_external_id(id: &Spanned<String>) -> Result<(), ConfigError> {
-    let text = id.get_ref();
+fn check_external_id(id: &Spanned<Secret>) -> Result<(), ConfigError> {
+    let text = &id.get_ref().0;
     let accepts = |it: char| it.is_ascii_alphanumeric() || "_+=,.@:/-".contains(it);
     if (2..=1224).contains(&text.len()) && text.chars().all(accepts) {
         return Ok(());

@@ -44,7 +44,7 @@ pub(crate) struct IdentitySection {
     /// Identities through which the role is assumed.
     pub(super) chain: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) role_arn: Option<Spanned<String>>,
-    pub(super) external_id: Option<Spanned<String>>,
+    pub(super) external_id: Option<Spanned<Secret>>,
     pub(super) session_name: Option<Spanned<String>>,
     pub(super) duration: Option<Spanned<String>>,
     /// Session policy, in JSON.

@@ -190,7 +190,7 @@ async fn origin_rejections_list_their_differences() {
     });
     assert_eq!(last["differences"], json!([host]));
     assert!(
-        last["remedy"]
+        last["remedies"][0]
             .as_str()
             .is_some_and(|remedy| remedy.starts_with("sign for the host"))
     );

@@ -67,6 +67,10 @@ impl Redis {
         }
     }
 
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.work.connection
+    }
+
     pub(super) async fn find(&self, key: &Key, request: &HeaderMap) -> Found {
         self.look_up(key, request).await.unwrap_or_default()
     }

@@ -7,6 +7,7 @@ mod keys;
 mod login;
 mod lookup;
 mod purges;
+mod rate;
 mod removals;
 mod scripts;
 mod target;
@@ -24,8 +25,11 @@ use std::{
 
 use http::HeaderMap;
 
-pub use self::login::RedisLogin;
 use self::{connection::Connection, login::LoginSource, lookup::Redis, target::Target};
+pub use self::{
+    login::RedisLogin,
+    rate::{SharedDecision, SharedRate},
+};
 use super::interface::{
     DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Purge, PurgeOutcome, Store, StoreError,
     StoreFuture, StoreHealth, StoreStats, Ticket,
@@ -183,6 +187,14 @@ impl RedisStore {
     pub fn with_entry_limit(mut self, bytes: u64) -> Self {
         self.entry_limit = bytes;
         self
+    }
+
+    /// Counts a request against a rate that all processes with the same [prefix](RedisStore::with_prefix) share.
+    ///
+    /// It takes one command, on the connection of the lookups and with their [timeout](RedisStore::with_timeout). `name`
+    /// identifies the rate: hash names that are long, or secret.
+    pub async fn take(&self, name: &str, rate: SharedRate) -> SharedDecision {
+        rate::take(self.redis().connection(), &self.prefix, name, rate).await
     }
 
     fn redis(&self) -> &Redis {

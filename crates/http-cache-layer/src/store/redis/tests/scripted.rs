@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{Purge, PurgeOutcome, StoreHealth};
+use crate::{Purge, PurgeOutcome, SharedDecision, SharedRate, StoreHealth};
 
 /// Sends one reply to each command, and OK to those that set the connection up.
 async fn serve(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
@@ -160,4 +160,31 @@ async fn hostile_replies_are_misses() {
 
 fn scripts_list(entry: &Entry) -> Vec<u8> {
     super::super::scripts::to_list(entry.vary()).into_bytes()
+}
+
+#[tokio::test]
+async fn replies_decide_about_shared_rates() {
+    for (reply, decision) in [
+        (&b":0\r\n"[..], SharedDecision::Admitted),
+        (
+            b":1500\r\n",
+            SharedDecision::Limited(Duration::from_micros(1500)),
+        ),
+        (b":-1\r\n", SharedDecision::Unknown),
+        (b"+OK\r\n", SharedDecision::Unknown),
+        (b"$-1\r\n", SharedDecision::Unknown),
+        (b"-NOPERM no\r\n", SharedDecision::Unknown),
+    ] {
+        let store = store(move |command| {
+            assert!(command.starts_with("EVAL "), "{command}");
+            assert!(
+                command.ends_with(" 1 http-cache:rate:{a} 100.000 900.000"),
+                "{command}"
+            );
+            reply.to_vec()
+        })
+        .await;
+        let rate = SharedRate::new(Duration::from_micros(100), 10);
+        assert_eq!(store.take("a", rate).await, decision, "{reply:?}");
+    }
 }

@@ -1,0 +1,100 @@
+//! Rates that several processes share.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Cmd, Value};
+
+use super::connection::{Connection, Lane};
+
+/// The generic cell rate algorithm: the key holds the time, in microseconds, at which the next request would be due if
+/// all came at the rate. A request may come before it by the tolerance.
+///
+/// The time is the server's, so that those of the processes do not matter. KEYS: rate. ARGV: interval and tolerance in
+/// microseconds. Returns the microseconds to wait, or 0 for an admitted request.
+const TAKE: &str = "
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local due = tonumber(redis.call('GET', KEYS[1]) or '') or now
+if due < now then due = now end
+local wait = due - now - tonumber(ARGV[2])
+if wait > 0 then return math.ceil(wait) end
+due = due + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.ceil((due - now) / 1000))
+return 0";
+
+/// Maximum number of requests in a time: one in each interval, and a burst at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedRate {
+    interval: Duration,
+    burst: u32,
+}
+
+impl SharedRate {
+    /// Creates a rate of one request in each interval. The first `burst` requests may come at once.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use http_cache_layer::SharedRate;
+    ///
+    /// let hundred_per_second = SharedRate::new(Duration::from_millis(10), 100);
+    /// assert_eq!(hundred_per_second.burst(), 100);
+    /// ```
+    #[must_use]
+    pub fn new(interval: Duration, burst: u32) -> Self {
+        Self { interval, burst }
+    }
+
+    /// Returns the number of requests that may come at once.
+    #[must_use]
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    fn command(&self, key: &str) -> Cmd {
+        let micros = self.interval.as_nanos() as f64 / 1000.0;
+        let tolerance = micros * f64::from(self.burst.saturating_sub(1));
+        let mut command = redis::cmd("EVAL");
+        command
+            .arg(TAKE)
+            .arg(1)
+            .arg(key)
+            .arg(format!("{micros:.3}"))
+            .arg(format!("{tolerance:.3}"));
+        command
+    }
+}
+
+/// Decision of all processes about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SharedDecision {
+    /// The request is within the rate, and counts.
+    Admitted,
+    /// The rate is reached, for this duration.
+    Limited(Duration),
+    /// The server does not respond in time, or is left alone for a second after that. Use a limit of the process.
+    Unknown,
+}
+
+/// Counts a request against a rate with this name.
+pub(super) async fn take(
+    connection: &Arc<Connection>,
+    prefix: &str,
+    name: &str,
+    rate: SharedRate,
+) -> SharedDecision {
+    let key = rate_key(prefix, name);
+    let command = rate.command(&key);
+    match connection.query(Lane::Read, &key, command).await {
+        Some(Value::Int(0)) => SharedDecision::Admitted,
+        Some(Value::Int(micros @ 1..)) => {
+            SharedDecision::Limited(Duration::from_micros(micros.unsigned_abs()))
+        }
+        _ => SharedDecision::Unknown,
+    }
+}
+
+/// Returns the key of a rate. The braces spread the rates over the servers of a cluster.
+fn rate_key(prefix: &str, name: &str) -> String {
+    format!("{prefix}:rate:{{{name}}}")
+}

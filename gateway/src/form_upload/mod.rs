@@ -1,0 +1,72 @@
+//! Uploads by forms that a caller's policy allows (Amazon S3 API Reference, "POST Object").
+//!
+//! The policy is signed with a key of the caller, which the origin does not know. So the file is sent by PutObject, signed
+//! with the gateway's credentials, and the response is that of a form.
+
+mod error;
+mod object;
+mod response;
+mod tagging;
+
+use std::task::{Context, Poll};
+
+use axum::{body::Body, response::Response};
+use http::Request;
+use tower::{Service, ServiceExt};
+use tower_sigv4::{body::VerifiedBody, origin::OriginRules, verify::VerifiedForm};
+
+pub(crate) use self::error::FormError;
+use self::{object::object_head, response::FormResponse};
+use crate::{BoxError, request_route::RequestRoute, service::RouteService};
+
+/// Turns verified forms into requests of PutObject. Other requests pass.
+#[derive(Clone)]
+pub(crate) struct FormUploads {
+    rules: OriginRules,
+    inner: RouteService,
+}
+
+impl FormUploads {
+    pub(crate) fn new(rules: OriginRules, inner: RouteService) -> Self {
+        Self { rules, inner }
+    }
+
+    async fn upload(
+        self,
+        form: VerifiedForm,
+        request: Request<VerifiedBody<Body>>,
+    ) -> Result<Response, BoxError> {
+        let (head, body) = request.into_parts();
+        let put = object_head(&form, head)?;
+        let response = FormResponse::new(&form, &put);
+        let route = RequestRoute::of(&put.extensions).map(|route| route.position);
+        // The route of the bucket has chosen the settings and the origin.
+        if self.rules.position(&put).ok() != route {
+            return Err(FormError::OtherRoute.into());
+        }
+        let upload = Request::from_parts(put, Body::new(body.into_form_file()));
+        let stored = self.inner.oneshot(upload).await?;
+        Ok(response.after(stored))
+    }
+}
+
+impl Service<Request<VerifiedBody<Body>>> for FormUploads {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = <RouteService as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<VerifiedBody<Body>>) -> Self::Future {
+        match request.extensions().get::<VerifiedForm>().cloned() {
+            None => self.inner.call(request.map(Body::new)),
+            Some(form) => {
+                let clone = self.clone();
+                let ready = std::mem::replace(self, clone);
+                Box::pin(ready.upload(form, request))
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Listeners: passed by systemd, or bound to an address.
+
+use std::{io, net::SocketAddr};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::BoxError;
+
+/// Length of the kernel's queue of connections, as `TcpListener::bind` has it.
+const BACKLOG: u32 = 1024;
+
+/// Listeners that systemd, or another parent, has opened and keeps open: the first is that of `[server]`, the second that
+/// of `[admin]` (`sd_listen_fds(3)`).
+pub(crate) struct PassedListeners {
+    #[cfg(unix)]
+    listeners: listenfd::ListenFd,
+    #[cfg(unix)]
+    next: usize,
+}
+
+impl PassedListeners {
+    pub(crate) fn from_env() -> Self {
+        Self {
+            #[cfg(unix)]
+            listeners: listenfd::ListenFd::from_env(),
+            #[cfg(unix)]
+            next: 0,
+        }
+    }
+
+    #[cfg(unix)]
+    fn take(&mut self) -> io::Result<Option<TcpListener>> {
+        if self.next >= self.listeners.len() {
+            return Ok(None);
+        }
+        let index = self.next;
+        self.next += 1;
+        let Some(listener) = self.listeners.take_tcp_listener(index)? else {
+            return Ok(None);
+        };
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Some)
+    }
+
+    #[cfg(not(unix))]
+    fn take(&mut self) -> io::Result<Option<TcpListener>> {
+        Ok(None)
+    }
+}
+
+/// A listener.
+pub(crate) struct Listener {
+    pub(super) tcp: TcpListener,
+    /// Another process has it open, too, and accepts the connections that this one leaves.
+    pub(super) is_shared: bool,
+}
+
+impl Listener {
+    /// Takes the next listener that was passed, or binds one.
+    pub(crate) fn open(
+        address: SocketAddr,
+        reuse_port: bool,
+        passed: &mut PassedListeners,
+    ) -> Result<Self, BoxError> {
+        let taken = passed.take().map_err(|error| {
+            format!("the listener that the parent process passes is no TCP listener: {error}; let the socket unit have ListenStream")
+        })?;
+        if let Some(tcp) = taken {
+            return Ok(Self {
+                tcp,
+                is_shared: true,
+            });
+        }
+        Ok(Self {
+            tcp: bind(address, reuse_port)?,
+            is_shared: false,
+        })
+    }
+
+    /// Returns the address, with the port that the system has chosen.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    pub(crate) fn into_tcp(self) -> TcpListener {
+        self.tcp
+    }
+}
+
+fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // On Windows the option lets another process take the port.
+    #[cfg(unix)]
+    {
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(reuse_port)?;
+    }
+    #[cfg(not(unix))]
+    let _ = reuse_port;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

@@ -1,0 +1,220 @@
+//! Sends spans and metrics to a collector, from a task of its own.
+
+mod metrics;
+mod spans;
+mod transport;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry_proto::tonic::collector::{
+    metrics::v1::ExportMetricsServiceResponse, trace::v1::ExportTraceServiceResponse,
+};
+use prometheus::proto::MetricFamily;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{self, Instant, MissedTickBehavior},
+};
+
+use self::transport::{ExportError, METRICS, TRACES, Transport};
+use super::{Tracer, span::FinishedSpan};
+use crate::BoxError;
+
+/// Spans of a request to the collector.
+const MAX_BATCH: usize = 512;
+/// Longest wait of a span for others.
+const BATCH_DELAY: Duration = Duration::from_secs(1);
+/// First pause after a failure; it doubles.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// The task that exports.
+pub(crate) struct Exporter {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Reads all metrics.
+type Families = Box<dyn Fn() -> prometheus::Result<Vec<MetricFamily>> + Send + Sync>;
+
+/// Starts the export, once.
+pub(crate) fn start(
+    tracer: &Arc<Tracer>,
+    families: impl Fn() -> prometheus::Result<Vec<MetricFamily>> + Send + Sync + 'static,
+) -> Result<Option<Exporter>, BoxError> {
+    let Some(spans) = tracer.start() else {
+        return Ok(None);
+    };
+    let export = Export {
+        transport: Transport::new(tracer.settings())?,
+        families: Box::new(families),
+        tracer: tracer.clone(),
+        started: SystemTime::now(),
+        spans,
+        batch: Vec::new(),
+        due: None,
+        pause: MIN_PAUSE,
+        logged: None,
+    };
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(export.until(stopped));
+    Ok(Some(Exporter { stop, task }))
+}
+
+impl Exporter {
+    /// Sends the queued spans and the last metrics, for at most this time.
+    pub(crate) async fn flush(self, limit: Duration) {
+        let _ = self.stop.send(()); // fails if the task has ended
+        if time::timeout(limit, self.task).await.is_err() {
+            tracing::warn!("telemetry was not exported within {limit:?}");
+        }
+    }
+}
+
+struct Export {
+    transport: Transport,
+    families: Families,
+    tracer: Arc<Tracer>,
+    started: SystemTime,
+    spans: mpsc::Receiver<FinishedSpan>,
+    /// Spans that are sent next.
+    batch: Vec<FinishedSpan>,
+    /// Time to send the batch, if it is not empty.
+    due: Option<Instant>,
+    pause: Duration,
+    logged: Option<Instant>,
+}
+
+impl Export {
+    async fn until(mut self, stopped: oneshot::Receiver<()>) {
+        tokio::select! {
+            () = self.run() => {}
+            _ = stopped => {}
+        }
+        self.finish().await;
+    }
+
+    async fn run(&mut self) {
+        let interval = self.tracer.settings().metrics_interval;
+        let mut ticks = time::interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = self.due;
+            let free = MAX_BATCH - self.batch.len();
+            tokio::select! {
+                _ = ticks.tick() => self.send_metrics().await,
+                () = wait_until(due) => self.send_batch().await,
+                count = self.spans.recv_many(&mut self.batch, free), if free > 0 => {
+                    if count == 0 {
+                        return; // not reached, since the tracer keeps the sender
+                    }
+                    let full = self.batch.len() == MAX_BATCH && self.pause == MIN_PAUSE;
+                    let now = Instant::now();
+                    let planned = *self.due.get_or_insert(now + BATCH_DELAY);
+                    self.due = Some(if full { now } else { planned });
+                }
+            }
+        }
+    }
+
+    /// Sends what is left, without a second attempt.
+    async fn finish(&mut self) {
+        self.spans.close();
+        loop {
+            while self.batch.len() < MAX_BATCH {
+                match self.spans.try_recv() {
+                    Ok(span) => self.batch.push(span),
+                    Err(_) => break,
+                }
+            }
+            if self.batch.is_empty() {
+                break;
+            }
+            self.send_batch().await;
+            if self.due.is_some() {
+                let lost = self.batch.len() + self.spans.len();
+                self.tracer.dropped.inc_by(lost as u64);
+                break;
+            }
+        }
+        self.send_metrics().await;
+    }
+
+    /// Sends the batch, and keeps it for another attempt if the collector may accept it later.
+    async fn send_batch(&mut self) {
+        let request = spans::request(&self.tracer.settings().resource, &self.batch);
+        let sent = self.transport.send(&TRACES, request).await;
+        let failure = match sent {
+            Ok(response) => {
+                self.check_rejected(&response);
+                None
+            }
+            Err(error) => {
+                self.log(&error);
+                Some(error)
+            }
+        };
+        match failure {
+            Some(error) if error.is_temporary => {
+                self.due = Some(Instant::now() + self.pause);
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
+                return;
+            }
+            Some(_) => self.tracer.dropped.inc_by(self.batch.len() as u64),
+            None => self.pause = MIN_PAUSE,
+        }
+        self.batch.clear();
+        self.due = None;
+    }
+
+    fn check_rejected(&mut self, response: &ExportTraceServiceResponse) {
+        let Some(partial) = &response.partial_success else {
+            return;
+        };
+        if let Ok(count @ 1..) = u64::try_from(partial.rejected_spans) {
+            self.tracer.dropped.inc_by(count);
+            self.log(&ExportError::permanent(format!(
+                "{count} spans rejected: {}",
+                partial.error_message
+            )));
+        }
+    }
+
+    async fn send_metrics(&mut self) {
+        let sent = match (self.families)() {
+            Ok(families) => {
+                let resource = &self.tracer.settings().resource;
+                let request = metrics::request(resource, self.started, &families);
+                let sent = self.transport.send(&METRICS, request).await;
+                sent.map(|_: ExportMetricsServiceResponse| ())
+            }
+            Err(error) => Err(ExportError::permanent(error.to_string())),
+        };
+        if let Err(error) = sent {
+            self.log(&error);
+        }
+    }
+
+    /// Logs at most one failure a minute.
+    fn log(&mut self, error: &ExportError) {
+        let now = Instant::now();
+        if self.logged.is_some_and(|last| now - last < LOG_PAUSE) {
+            return;
+        }
+        self.logged = Some(now);
+        let endpoint = &self.tracer.settings().endpoint;
+        let dropped = self.tracer.dropped.get();
+        tracing::warn!("cannot export telemetry to {endpoint}: {error}; {dropped} spans dropped");
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(instant) => time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

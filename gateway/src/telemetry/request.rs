@@ -1,0 +1,338 @@
+//! Spans of a sampled request.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use http::{Extensions, HeaderValue, Method, Request, Response, Version, header, uri::Authority};
+use tower_sigv4::{ErrorKind, origin::ClientAddr, sign::SigningReport};
+
+use super::{
+    context::{TRACESTATE, random_span_id},
+    span::{Attribute, FinishedSpan, Kind, Value},
+    tracer::Tracer,
+};
+use crate::{
+    caller::Caller,
+    error::{BoxError, causes},
+    log::{CLIENT_CLOSED_REQUEST, RequestSummary},
+};
+
+/// Longest prefix of a value that the client chose, in bytes.
+const MAX_VALUE_LEN: usize = 1024;
+
+/// A sampled request, in its extensions.
+pub(crate) struct RequestTrace {
+    tracer: Arc<Tracer>,
+    trace_id: u128,
+    span_id: u64,
+    parent_id: Option<u64>,
+    trace_state: String,
+    method: &'static str,
+    start: SystemTime,
+    phases: Mutex<Phases>,
+}
+
+#[derive(Default)]
+struct Phases {
+    /// Attributes of the request's span.
+    attributes: Vec<Attribute>,
+    verification_start: Option<SystemTime>,
+    cache_start: Option<SystemTime>,
+    cache_end: Option<SystemTime>,
+}
+
+#[derive(Clone)]
+struct Shared(Arc<RequestTrace>);
+
+impl RequestTrace {
+    /// Returns the trace of a sampled request, and adds it to the request's extensions.
+    pub(crate) fn begin<B>(tracer: &Arc<Tracer>, request: &mut Request<B>) -> Option<Arc<Self>> {
+        let (trace_id, parent) = tracer.sample(request.headers())?;
+        let headers = request.headers().get_all(TRACESTATE);
+        let states: Vec<_> = headers.iter().filter_map(|it| it.to_str().ok()).collect();
+        let phases = Phases {
+            attributes: request_attributes(request, tracer.scheme),
+            ..Phases::default()
+        };
+        let trace = Arc::new(Self {
+            tracer: tracer.clone(),
+            trace_id,
+            span_id: random_span_id(),
+            parent_id: parent.map(|it| it.span_id),
+            trace_state: states.join(","),
+            method: method_name(request.method()),
+            start: SystemTime::now(),
+            phases: Mutex::new(phases),
+        });
+        request.extensions_mut().insert(Shared(trace.clone()));
+        Some(trace)
+    }
+
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
+        extensions.get().map(|Shared(trace)| trace)
+    }
+
+    pub(crate) fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    fn phases(&self) -> MutexGuard<'_, Phases> {
+        self.phases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a child of the request's span.
+    fn child(&self, name: &str, start: SystemTime, end: SystemTime, attributes: Vec<Attribute>) {
+        self.export_child(
+            name,
+            Kind::Internal,
+            random_span_id(),
+            (start, end),
+            attributes,
+        );
+    }
+
+    /// A span with an `error.type` has the status of an error.
+    pub(super) fn export_child(
+        &self,
+        name: &str,
+        kind: Kind,
+        span_id: u64,
+        (start, end): (SystemTime, SystemTime),
+        attributes: Vec<Attribute>,
+    ) {
+        self.tracer.export(FinishedSpan {
+            name: name.to_owned(),
+            kind,
+            trace_id: self.trace_id,
+            span_id,
+            parent_id: Some(self.span_id),
+            remote_parent: false,
+            trace_state: self.trace_state.clone(),
+            start,
+            end,
+            is_error: has_error(&attributes),
+            attributes,
+        });
+    }
+
+    /// Queues the spans of credentials and of signing, which follow on each other; both are steps of the last attempt.
+    fn record_signing(&self, start: SystemTime, report: &SigningReport) {
+        let buffered = start + report.buffering();
+        let loaded = buffered + report.credentials();
+        let identity = report
+            .identity()
+            .map(|name| ("sigv4_gateway.identity", name.into()));
+        self.child(
+            "credentials",
+            buffered,
+            loaded,
+            identity.into_iter().collect(),
+        );
+        let attributes = vec![
+            ("sigv4_gateway.service", report.service().into()),
+            ("sigv4_gateway.region", report.region().into()),
+            ("sigv4_gateway.payload", report.payload().into()),
+        ];
+        self.child("sign", loaded, loaded + report.signing(), attributes);
+    }
+
+    /// Queues the span of the step that failed, if the request was not sent.
+    fn record_signing_error(&self, start: SystemTime, error: &BoxError) {
+        let Some(failed) = causes(&**error).find_map(|it| it.downcast_ref::<tower_sigv4::Error>())
+        else {
+            return;
+        };
+        let name = match failed.kind() {
+            ErrorKind::Credentials | ErrorKind::CredentialsTimeout => "credentials",
+            _ => "sign",
+        };
+        let kind = format!("{:?}", failed.kind());
+        self.child(
+            name,
+            start,
+            SystemTime::now(),
+            vec![("error.type", Value::Text(kind))],
+        );
+    }
+
+    /// Queues the remaining spans.
+    pub(crate) fn finish(&self, labels: &[String; 2], summary: &RequestSummary) {
+        let end = SystemTime::now();
+        let phases = mem::take(&mut *self.phases());
+        let error = match summary.code {
+            CLIENT_CLOSED_REQUEST => Some("client_disconnected".to_owned()),
+            500.. => Some(summary.code.to_string()),
+            _ => None,
+        };
+        if let Some(start) = phases.verification_start {
+            let mechanism = summary
+                .mechanism
+                .map(|it| ("sigv4_gateway.mechanism", it.into()));
+            let mut attributes: Vec<_> = mechanism.into_iter().collect();
+            let cause = summary.rejection.as_ref().or(error.as_ref());
+            attributes.extend(cause.map(|kind| ("error.type", Value::Text(kind.clone()))));
+            self.child("verify", start, end, attributes);
+        }
+        if let Some(start) = phases.cache_start {
+            let outcome = summary.cache.map(|it| ("sigv4_gateway.cache", it.into()));
+            let lookup_end = phases.cache_end.unwrap_or(end);
+            self.child("cache", start, lookup_end, outcome.into_iter().collect());
+        }
+        let [route, origin] = labels;
+        let mut attributes = phases.attributes;
+        attributes.push(("http.route", route.as_str().into()));
+        attributes.push(("sigv4_gateway.origin", origin.as_str().into()));
+        if summary.code != CLIENT_CLOSED_REQUEST {
+            attributes.push(("http.response.status_code", summary.code.into()));
+        }
+        let optional = [
+            ("sigv4_gateway.rejection", summary.rejection.as_deref()),
+            ("sigv4_gateway.origin_rejection", summary.origin_rejection),
+            ("error.type", error.as_deref()),
+        ];
+        attributes.extend(
+            optional
+                .into_iter()
+                .filter_map(|(name, it)| Some((name, it?.into()))),
+        );
+        self.tracer.export(FinishedSpan {
+            name: format!("{} {route}", self.method),
+            kind: Kind::Server,
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            parent_id: self.parent_id,
+            remote_parent: self.parent_id.is_some(),
+            trace_state: self.trace_state.clone(),
+            start: self.start,
+            end,
+            is_error: has_error(&attributes),
+            attributes,
+        });
+    }
+}
+
+/// Spans of credentials and of signing, which the library reports at the end.
+#[derive(Clone)]
+pub(crate) struct SigningSpans {
+    trace: Arc<RequestTrace>,
+    start: SystemTime,
+}
+
+impl SigningSpans {
+    /// Returns `None` if the request is not sampled.
+    pub(crate) fn start(request: &Extensions) -> Option<Self> {
+        RequestTrace::of(request).map(|trace| Self {
+            trace: trace.clone(),
+            start: SystemTime::now(),
+        })
+    }
+
+    pub(crate) fn finish<B>(self, result: &Result<Response<B>, BoxError>) {
+        match result {
+            Ok(response) => {
+                if let Some(report) = response.extensions().get::<SigningReport>() {
+                    self.trace.record_signing(self.start, report);
+                }
+            }
+            Err(error) => self.trace.record_signing_error(self.start, error),
+        }
+    }
+}
+
+fn has_error(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|(name, _)| *name == "error.type")
+}
+
+/// Notes the start of the caller's verification.
+pub(crate) fn verification_started(request: &Extensions) {
+    if let Some(trace) = RequestTrace::of(request) {
+        trace.phases().verification_start = Some(SystemTime::now());
+    }
+}
+
+/// Ends the span of a successful verification.
+pub(crate) fn verified(request: &Extensions) {
+    let Some(trace) = RequestTrace::of(request) else {
+        return;
+    };
+    let started = trace.phases().verification_start.take();
+    if let Some(start) = started {
+        let caller = Caller::from_extensions(request);
+        let mechanism = caller.map(|it| ("sigv4_gateway.mechanism", it.mechanism().into()));
+        trace.child(
+            "verify",
+            start,
+            SystemTime::now(),
+            mechanism.into_iter().collect(),
+        );
+    }
+}
+
+/// Notes the start of a lookup in the cache.
+pub(crate) fn cache_started(request: &Extensions) {
+    if let Some(trace) = RequestTrace::of(request) {
+        trace.phases().cache_start = Some(SystemTime::now());
+    }
+}
+
+/// Notes that the cache forwards the request.
+pub(crate) fn cache_forwarded(request: &Extensions) {
+    if let Some(trace) = RequestTrace::of(request) {
+        trace.phases().cache_end.get_or_insert_with(SystemTime::now);
+    }
+}
+
+/// Returns the attributes of OpenTelemetry's conventions for HTTP. The query is left out: it may hold a signature.
+fn request_attributes<B>(request: &Request<B>, scheme: &'static str) -> Vec<Attribute> {
+    let uri = request.uri();
+    let mut attributes = vec![
+        ("http.request.method", method_name(request.method()).into()),
+        ("url.path", truncated(uri.path()).into()),
+        ("url.scheme", scheme.into()),
+    ];
+    let host = request.headers().get(header::HOST);
+    let host_header = || Authority::try_from(host?.as_bytes()).ok();
+    if let Some(authority) = uri.authority().cloned().or_else(host_header) {
+        attributes.push(("server.address", truncated(authority.host()).into()));
+        let port = authority.port_u16();
+        attributes.extend(port.map(|number| ("server.port", number.into())));
+    }
+    let version = version_name(request.version());
+    attributes.extend(version.map(|it| ("network.protocol.version", it.into())));
+    if let Some(client) = request.extensions().get().map(ClientAddr::address) {
+        attributes.push(("client.address", Value::Text(client.to_string())));
+    }
+    let user_agent = request
+        .headers()
+        .get(header::USER_AGENT)
+        .map(HeaderValue::to_str);
+    if let Some(Ok(name)) = user_agent {
+        attributes.push(("user_agent.original", truncated(name).into()));
+    }
+    attributes
+}
+
+/// Returns a name of a fixed set, since it is part of the span's name.
+pub(super) fn method_name(method: &Method) -> &'static str {
+    const NAMES: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
+    ];
+    let known = NAMES.into_iter().find(|name| *name == method.as_str());
+    known.unwrap_or("_OTHER")
+}
+
+pub(super) fn version_name(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        _ => None,
+    }
+}
+
+fn truncated(value: &str) -> &str {
+    &value[..value.floor_char_boundary(MAX_VALUE_LEN)]
+}

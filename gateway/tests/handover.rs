@@ -1,0 +1,205 @@
+//! One gateway takes over from another on the same machine, under load and without losing a request.
+#![cfg(unix)]
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::TokioIo;
+use support::{Gateway, TempFile, TestOrigin, config, exchange, gateway_command};
+use tokio::{net::TcpStream, task::JoinSet, time};
+
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const UPGRADES: usize = 20;
+
+/// Starts a gateway as systemd does: the listener is file descriptor 3.
+fn start_with(listener: &std::net::TcpListener, file: &TempFile) -> Gateway {
+    let program = gateway_command();
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null",
+        ])
+        .arg(program.get_program())
+        .args(["--config", &file.path])
+        .stdin(Stdio::from(OwnedFd::from(
+            listener.try_clone().expect("a copy"),
+        )));
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(set) => command.env(name, set),
+            None => command.env_remove(name),
+        };
+    }
+    Gateway::spawn(&mut command)
+}
+
+#[derive(Clone, Default)]
+struct Load {
+    is_over: Arc<AtomicBool>,
+    responses: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Load {
+    fn is_running(&self) -> bool {
+        !self.is_over.load(Ordering::SeqCst)
+    }
+
+    async fn connect(&self, address: SocketAddr) -> TokioIo<TcpStream> {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        let stream = TcpStream::connect(address).await;
+        TokioIo::new(stream.expect("the listener stays open"))
+    }
+
+    async fn check(&self, response: Response<Incoming>) {
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("the whole body");
+        assert_eq!(body.to_bytes(), "ok");
+        self.responses.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn request(version: Version) -> Request<Body> {
+    let target = match version {
+        Version::HTTP_2 => "http://api.example.com/orders",
+        _ => "/orders",
+    };
+    let mut request = Request::get(target).version(version);
+    if version != Version::HTTP_2 {
+        request = request.header("host", "api.example.com");
+    }
+    request.body(Body::empty()).expect("valid")
+}
+
+async fn new_connections(address: SocketAddr, load: Load) {
+    while load.is_running() {
+        let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+        let response = exchange(address, request).await;
+        assert_eq!((response.status, &*response.body), (200, "ok"));
+        load.responses.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A client that sends the next request at once, on the same connection until a response announces its end.
+async fn keep_alive(address: SocketAddr, load: Load) {
+    while load.is_running() {
+        let io = load.connect(address).await;
+        let (mut sender, connection) = http1::handshake(io).await.expect("HTTP/1.1");
+        tokio::spawn(connection);
+        while load.is_running() && sender.ready().await.is_ok() {
+            let response = sender.send_request(request(Version::HTTP_11)).await;
+            load.check(response.expect("a response")).await;
+        }
+    }
+}
+
+/// A client that opens a connection when the gateway announces the end of one. Its requests were not sent then.
+async fn http2(address: SocketAddr, load: Load) {
+    while load.is_running() {
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let io = load.connect(address).await;
+        let (mut sender, connection) = http2::handshake(executor, io).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        while load.is_running() && sender.ready().await.is_ok() {
+            match sender.try_send_request(request(Version::HTTP_2)).await {
+                Ok(response) => load.check(response).await,
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    assert!(unsent.is_some(), "{:?}", error.into_error());
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_with_one_listener_lose_no_request() {
+    let origin = TestOrigin::start(RESPONSE).await;
+    let stops = "[server]\ndrain_delay = \"200ms\"";
+    let file = TempFile::new(
+        &config(&format!("http://{}", origin.address), "").replacen("[server]", stops, 1),
+    );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut running = start_with(&listener, &file);
+    assert_eq!(running.address, address);
+    let load = Load::default();
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        clients.spawn(new_connections(address, load.clone()));
+        clients.spawn(keep_alive(address, load.clone()));
+        clients.spawn(http2(address, load.clone()));
+    }
+    for _ in 0..UPGRADES {
+        let next = start_with(&listener, &file);
+        let mut last = std::mem::replace(&mut running, next);
+        last.terminate();
+        let stopped = tokio::task::spawn_blocking(move || last.wait());
+        let status = time::timeout(Duration::from_secs(20), stopped).await;
+        assert!(status.expect("in time").expect("no panic").success());
+        assert_eq!(clients.try_join_next().map(|ended| ended.is_ok()), None);
+    }
+    load.is_over.store(true, Ordering::SeqCst);
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("no request is lost");
+    }
+    let responses = load.responses.load(Ordering::SeqCst);
+    assert!(responses > 1000, "{responses}");
+    let connections = load.connections.load(Ordering::SeqCst);
+    assert!(connections > UPGRADES, "{connections}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gateways_listen_on_one_port_if_both_allow_it() {
+    let origin = TestOrigin::start(RESPONSE).await;
+    let shared = |port: u16| {
+        let listen = format!("listen = \"127.0.0.1:{port}\"\nreuse_port = true");
+        config(&format!("http://{}", origin.address), "").replacen(
+            "listen = \"127.0.0.1:0\"",
+            &listen,
+            1,
+        )
+    };
+    let mut first = Gateway::with_config(&shared(0));
+    let second = Gateway::with_config(&shared(first.address.port()));
+    assert_eq!(first.address, second.address);
+    first.terminate();
+    assert!(first.wait().success());
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+    assert_eq!(exchange(second.address, request).await.status, 200);
+
+    let alone = shared(second.address.port()).replace("reuse_port = true", "");
+    let file = TempFile::new(&alone);
+    let output = gateway_command()
+        .args(["--config", &file.path])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.contains("choose another address with --listen"),
+        "{text}"
+    );
+}

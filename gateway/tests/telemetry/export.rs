@@ -1,0 +1,143 @@
+//! Collectors that fail, and the end of the process.
+
+use std::{fs::File, time::Duration};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    collector::{Collector, with_telemetry},
+    support::{
+        Gateway, TempFile, TestOrigin, config, exchange, gateway_command,
+        logging::{LoggingGateway, OK, request},
+    },
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_are_exported_before_the_process_ends() {
+    for protocol in ["grpc", "http"] {
+        let origin = TestOrigin::start(OK).await;
+        let collector = Collector::start().await;
+        let plain = config(&format!("http://{}", origin.address), "");
+        let keys = format!("protocol = \"{protocol}\"");
+        let mut gateway = Gateway::with_config(&with_telemetry(&plain, collector.address, &keys));
+        for _ in 0..3 {
+            let response = exchange(gateway.address, &request("GET", "/orders", "")).await;
+            assert_eq!(response.status, 200);
+        }
+        gateway.terminate();
+        assert!(gateway.wait().success());
+        let received = collector.received();
+        let roots = received
+            .spans
+            .iter()
+            .filter(|span| span.name == "GET api.example.com/orders");
+        assert_eq!(roots.count(), 3);
+        assert!(!received.metrics.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_are_sent_again_if_the_collector_is_unavailable() {
+    for protocol in ["grpc", "http"] {
+        let origin = TestOrigin::start(OK).await;
+        let collector = Collector::start_failing(1).await;
+        let plain = config(&format!("http://{}", origin.address), "");
+        let keys = format!("protocol = \"{protocol}\"");
+        let gateway = Gateway::with_config(&with_telemetry(&plain, collector.address, &keys));
+        exchange(gateway.address, &request("GET", "/orders", "")).await;
+        let received = collector.wait_for_span("GET api.example.com/orders").await;
+        received.span("origin");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_collectors_are_logged_once_and_delay_no_request() {
+    let origin = TestOrigin::start(OK).await;
+    // It accepts connections and never responds.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let plain = config(&format!("http://{}", origin.address), "")
+        .replace("[server]\n", "[server]\nshutdown_grace = \"1s\"\n")
+        + "[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let keys = "timeout = \"100ms\"\nmetrics_interval = \"100ms\"";
+    let mut logged = LoggingGateway::start(&with_telemetry(&plain, address, keys));
+    // More spans than the queue and a batch hold.
+    for _ in 0..1800 {
+        let response = exchange(logged.gateway.address, &request("GET", "/orders", "")).await;
+        assert_eq!(response.status, 200);
+    }
+    logged
+        .wait_for("cannot export telemetry to http://127.0.0.1")
+        .await;
+    let admin = logged
+        .gateway
+        .printed_after("admin http://")
+        .parse()
+        .expect("an address");
+    let scrape = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    let page = exchange(admin, &scrape).await.body;
+    let dropped = page
+        .lines()
+        .find_map(|line| line.strip_prefix("sigv4_gateway_telemetry_spans_dropped_total "));
+    let count: u64 = dropped.and_then(|it| it.parse().ok()).expect("a number");
+    assert!(count > 0, "the queue is bounded");
+    logged.gateway.terminate();
+    assert!(logged.gateway.wait().success());
+    let lines = logged.lines();
+    let failures = lines
+        .iter()
+        .filter(|line| line.contains("cannot export telemetry"));
+    assert_eq!(failures.count(), 1, "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_enable_the_export_without_a_section() {
+    let origin = TestOrigin::start(OK).await;
+    let collector = Collector::start().await;
+    let plain = TempFile::new(&config(&format!("http://{}", origin.address), ""));
+    let endpoint = format!("http://{}/base", collector.address);
+    for (protocol, is_received) in [("http/protobuf", false), ("grpc", true)] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_SERVICE_NAME", "named"),
+            (
+                "OTEL_SDK_DISABLED",
+                if is_received { "false" } else { "true" },
+            ),
+        ];
+        let mut command = gateway_command();
+        let errors = TempFile::new("");
+        let to = File::create(&errors.path).expect("created");
+        command
+            .args(["--config", &plain.path])
+            .envs(variables)
+            .stderr(to);
+        let mut gateway = Gateway::spawn(&mut command);
+        exchange(gateway.address, &request("GET", "/orders", "")).await;
+        gateway.terminate();
+        assert!(gateway.wait().success());
+        let received = collector.received();
+        assert_eq!(!received.spans.is_empty(), is_received);
+        if is_received {
+            assert_eq!(received.resource["service.name"], "named");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_pass_without_a_collector_and_the_process_ends_in_time() {
+    let origin = TestOrigin::start(OK).await;
+    let plain = config(&format!("http://{}", origin.address), "");
+    let mut gateway = Gateway::with_config(&with_telemetry(
+        &plain,
+        "127.0.0.1:1".parse().expect("an address"),
+        "",
+    ));
+    let response = exchange(gateway.address, &request("GET", "/orders", "")).await;
+    assert_eq!(response.status, 200);
+    gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || gateway.wait().success());
+    let result = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert!(result.expect("in time").expect("joined"));
+}

@@ -1,0 +1,174 @@
+//! Index of rules by host and path, so that the time to find a rule does not grow with their number.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
+
+use super::OriginRule;
+
+/// Position of a host in the order in which rules name it.
+type HostId = u32;
+
+/// Host of the rules that have none.
+const ANY_HOST: HostId = 0;
+
+/// Hosts that match that of a request: any host, the host itself, and the domains above it.
+type HostIds = SmallVec<[HostId; 4]>;
+
+#[derive(Clone)]
+pub(super) struct RuleIndex {
+    /// Keys of the host patterns.
+    hosts: HashMap<Box<str>, HostId>,
+    /// Positions of the rules of each host.
+    by_host: Vec<Vec<u32>>,
+    /// Maximum number of dots in a key.
+    max_dots: usize,
+    /// A tree of decoded segments. The root is the first.
+    nodes: Vec<Node>,
+}
+
+/// A path of whole segments.
+#[derive(Clone, Default)]
+struct Node {
+    children: HashMap<Box<[u8]>, u32>,
+    /// Positions of the rules with this path, in order.
+    rules: HashMap<HostId, Vec<u32>>,
+}
+
+impl RuleIndex {
+    /// Adds the rule after those that are added already.
+    pub(super) fn add(&mut self, rule: &OriginRule) {
+        let host = match &rule.host {
+            None => ANY_HOST,
+            Some(pattern) => self.host_id(pattern.key()),
+        };
+        let position = self.len();
+        self.by_host[host as usize].push(position);
+        let mut node = 0;
+        for segment in &rule.path {
+            let next = self.nodes.len() as u32;
+            let child = *self.nodes[node]
+                .children
+                .entry(segment.as_slice().into())
+                .or_insert(next);
+            if child == next {
+                self.nodes.push(Node::default());
+            }
+            node = child as usize;
+        }
+        let same_path = self.nodes[node].rules.entry(host).or_default();
+        same_path.push(position);
+    }
+
+    fn len(&self) -> u32 {
+        self.by_host.iter().map(|rules| rules.len() as u32).sum()
+    }
+
+    fn host_id(&mut self, key: &str) -> HostId {
+        if let Some(known) = self.hosts.get(key) {
+            return *known;
+        }
+        let id = self.by_host.len() as HostId;
+        self.by_host.push(Vec::new());
+        let dots = key.bytes().filter(|&byte| byte == b'.').count();
+        self.max_dots = self.max_dots.max(dots);
+        self.hosts.insert(key.into(), id);
+        id
+    }
+
+    /// Returns the first rule for a host and a path that `matches` accepts by its other conditions.
+    pub(super) fn first_match(
+        &self,
+        host: Option<&str>,
+        path: &str,
+        matches: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let hosts = self.host_ids(host);
+        let mut first: Option<u32> = None;
+        let mut node = &self.nodes[0];
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        loop {
+            for rules in hosts.iter().filter_map(|id| node.rules.get(id)) {
+                let earlier = rules
+                    .iter()
+                    .take_while(|&&position| first.is_none_or(|found| position < found));
+                if let Some(found) = earlier.copied().find(|&rule| matches(rule as usize)) {
+                    first = Some(found);
+                }
+            }
+            let child = segments.next().and_then(|segment| {
+                let decoded: Cow<'_, [u8]> = percent_decode_str(segment).into();
+                node.children.get(&*decoded)
+            });
+            match child {
+                Some(&next) => node = &self.nodes[next as usize],
+                None => return first.map(|position| position as usize),
+            }
+        }
+    }
+
+    /// Returns the positions of the rules for a host, for any path.
+    pub(super) fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = usize> {
+        let hosts = self.host_ids(host);
+        hosts
+            .into_iter()
+            .flat_map(|id| &self.by_host[id as usize])
+            .map(|&position| position as usize)
+    }
+
+    fn host_ids(&self, host: Option<&str>) -> HostIds {
+        let mut ids = HostIds::from_slice(&[ANY_HOST]);
+        if let Some(name) = host.filter(|_| !self.hosts.is_empty()) {
+            let lower = in_lower_case(name);
+            let domains = domains_above(&lower, self.max_dots);
+            ids.extend(
+                [&*lower]
+                    .into_iter()
+                    .chain(domains)
+                    .filter_map(|key| self.hosts.get(key).copied()),
+            );
+        }
+        ids
+    }
+
+    /// Returns the rules that name a domain above a host: `example.com` or `{bucket}.example.com`.
+    pub(super) fn for_domains_above(&self, host: &str) -> impl Iterator<Item = usize> {
+        let lower = in_lower_case(host);
+        let found: HostIds = domains_above(&lower, self.max_dots + 1)
+            .flat_map(|domain| [domain, &domain[1..]])
+            .filter_map(|key| self.hosts.get(key).copied())
+            .collect();
+        found
+            .into_iter()
+            .flat_map(|id| &self.by_host[id as usize])
+            .map(|&position| position as usize)
+    }
+}
+
+/// Returns the domains above a host with their dot, the shortest first: at most `count`, since a client chooses the
+/// number of labels.
+fn domains_above(host: &str, count: usize) -> impl Iterator<Item = &str> {
+    host.rmatch_indices('.')
+        .take(count)
+        .map(|(at, _)| &host[at..])
+}
+
+fn in_lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        host.into()
+    }
+}
+
+impl Default for RuleIndex {
+    fn default() -> Self {
+        Self {
+            hosts: HashMap::new(),
+            by_host: vec![Vec::new()],
+            max_dots: 0,
+            nodes: vec![Node::default()],
+        }
+    }
+}
