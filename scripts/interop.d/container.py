@@ -24,7 +24,7 @@ import debian
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy"
 NAME = "origin.sigv4-gateway.test"
-DNS = "127.65.53.53"
+DNS = f"127.65.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # of this run: others may use the port too
 TAG = f"localhost/sigv4-gateway-interop:{os.getpid()}"
 STOP_SECONDS = 20
 passed = 0
