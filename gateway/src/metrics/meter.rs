@@ -8,7 +8,7 @@ use std::{
 
 use http::{Extensions, Method, Response};
 use http_cache_layer::{CacheStatus, Observer, StoreOutcome};
-use prometheus::{Histogram, IntCounter, IntGauge, IntCounterVec};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
 
 use super::{cache_status, last_response::LastResponse, rejections::RecentRejections};
