@@ -113,7 +113,7 @@ impl Explanation {
             request.map_err(|error| error.to_string())?;
             return Ok(Self {
                 diagnosis: None,
-                note: Some(UNSENT.to_owned()),
+                note: joined([exchange.note, Some(UNSENT.to_owned())]),
                 signed: own,
                 derived: None,
             });
@@ -172,7 +172,7 @@ impl Explanation {
         };
         Ok(Self {
             diagnosis: Some(diagnosis),
-            note,
+            note: joined([exchange.note, note]),
             signed,
             derived,
         })
@@ -215,11 +215,20 @@ impl Explanation {
     }
 }
 
+fn joined(notes: [Option<String>; 2]) -> Option<String> {
+    let all: Vec<_> = notes.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("\n"))
+}
+
 /// Reads the signed request: from the client's log, or from the head.
 fn signed_request(exchange: &Exchange) -> Result<Option<SignedRequest>, Error> {
     if let Some(logged) = &exchange.logged {
-        return SignedRequest::from_logged(&logged.canonical_request, &logged.string_to_sign)
-            .map(Some);
+        let request =
+            SignedRequest::from_logged(&logged.canonical_request, &logged.string_to_sign)?;
+        return Ok(Some(match &logged.signature {
+            Some(signature) => request.with_logged_signature(signature),
+            None => request,
+        }));
     }
     let request = exchange.request.as_ref();
     request

@@ -12,6 +12,9 @@ use super::{
 const SIGNED_AGAIN: &str =
     "the origin received another signature than the one sent: another component signs again";
 
+const MADE_BY_GIVEN_SECRET: &str = "the given secret access key made this signature from the canonical request that the origin derived, so the origin \
+     has another one for the access key ID";
+
 /// Remedy after a check of the secret, which cannot show more.
 const SECRET_CHECKED: &[&str] = &[
     "compare the secret access key with its source",
@@ -57,12 +60,8 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
         if let Some(diagnosis) = client_mismatch(own, derived.as_ref(), is_same || shows_same) {
             return diagnosis;
         }
-    } else if is_same {
-        return Diagnosis::new(
-            Cause::WrongSecret,
-            "the origin derived exactly what was signed, so the secret access key does not belong to the \
-             access key ID, unless the signature itself was changed",
-        );
+    } else if let Some(diagnosis) = logged_mismatch(own, is_same, derived.is_some()) {
+        return diagnosis;
     }
     let signed = CanonicalParts::parse(&own.canonical_request);
     let differences = signed
@@ -97,6 +96,24 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
         derived_summary(None)
     };
     Diagnosis::new(Cause::Mismatch, summary).with_client_forms(own.known_forms())
+}
+
+/// Diagnoses a request whose canonical request is the text that was signed.
+///
+/// `is_same` is `true` if the origin derived the same. Returns `None` if the comparison with the origin decides.
+fn logged_mismatch(own: &SignedRequest, is_same: bool, is_shown: bool) -> Option<Diagnosis> {
+    let summary = match own.is_made_by_secret() {
+        Some(true) if is_same => MADE_BY_GIVEN_SECRET,
+        Some(false) if is_same || !is_shown => {
+            "the client did not make this signature with the given secret access key, but with another one"
+        }
+        None if is_same => {
+            "the origin derived exactly what was signed, so the secret access key does not belong to the \
+             access key ID, unless the signature itself was changed"
+        }
+        Some(_) | None => return None,
+    };
+    Some(Diagnosis::new(Cause::WrongSecret, summary))
 }
 
 /// Describes the canonical request of the origin.
@@ -137,11 +154,7 @@ fn client_mismatch(
                     .with_client_forms(forms),
             );
         }
-        Some(SecretCheck::Aws) if is_same => (
-            Cause::WrongSecret,
-            "the given secret access key made this signature from the canonical request that the origin derived, \
-             so the origin has another one for the access key ID",
-        ),
+        Some(SecretCheck::Aws) if is_same => (Cause::WrongSecret, MADE_BY_GIVEN_SECRET),
         Some(SecretCheck::Aws) if derived.is_none() => (
             Cause::Mismatch,
             "the given secret access key made this signature from the request as it was sent, so the request was \

@@ -18,9 +18,11 @@ use crate::{
     sigv4::{
         Payload,
         authorization::{Authorization, ParseError},
+        encode::ct_eq,
+        key::SigningKey,
         scope::{Scope, Timestamp},
         service_rules::service_rules,
-        signature::string_to_sign,
+        signature::{sign, string_to_sign},
         signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, is_session_token},
     },
 };
@@ -221,6 +223,31 @@ impl SignedRequest {
         );
         request.in_query = parts.query.contains("X-Amz-Algorithm=");
         Ok(request)
+    }
+
+    /// Sets the signature that a client logged, so that [`with_secret_access_key`](Self::with_secret_access_key) can
+    /// check it. It is lower-case hex.
+    #[must_use]
+    pub fn with_logged_signature(mut self, signature: &str) -> Self {
+        self.signature = Some(signature.to_owned());
+        self
+    }
+
+    /// Returns `true` if the secret made the signature from the canonical request.
+    ///
+    /// Returns `None` if either is missing.
+    pub(super) fn is_made_by_secret(&self) -> Option<bool> {
+        let secret = self.secret.as_ref()?;
+        let signature = self.signature.as_deref()?;
+        let time = Timestamp::new(self.time).ok()?;
+        let scope = Scope {
+            time: &time,
+            region: &self.region,
+            service: &self.service,
+        };
+        let hash = Sha256::digest(self.canonical_request.as_bytes()).into();
+        let made = sign(&SigningKey::derive(secret, scope), &time, &hash);
+        Some(ct_eq(&made, signature.as_bytes()))
     }
 
     /// Returns `true` if the canonical request was derived from a head, so that the client may have signed another.

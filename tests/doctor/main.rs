@@ -5,6 +5,7 @@ mod aws_responses;
 mod clients;
 #[path = "../common/mod.rs"]
 mod common;
+mod logged;
 mod other_errors;
 mod signature_errors;
 mod verifier;

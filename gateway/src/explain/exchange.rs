@@ -22,11 +22,14 @@ pub(super) struct Exchange {
     pub(super) body: String,
     /// Strings that the client itself logged, in place of its request.
     pub(super) logged: Option<LoggedStrings>,
+    /// Position in a file with other exchanges.
+    pub(super) note: Option<String>,
 }
 
 pub(super) struct LoggedStrings {
     pub(super) canonical_request: String,
     pub(super) string_to_sign: String,
+    pub(super) signature: Option<String>,
 }
 
 impl Exchange {
@@ -66,7 +69,7 @@ impl Exchange {
             request,
             response,
             body: rest.to_owned(),
-            logged: None,
+            ..Self::default()
         })
     }
 
@@ -140,7 +143,7 @@ impl Exchange {
             request,
             response,
             body,
-            logged: None,
+            ..Self::default()
         })
     }
 }

@@ -124,6 +124,8 @@ fn har_files_of_browsers_are_parsed() {
             .expect("explanation")
             .to_string();
         assert!(text.starts_with("cause  client-form\n"), "{text}");
+        let note = "\nOf 2 rejected requests in the HAR file, this is the last signed one: entry 1 of 3.\n";
+        assert!(text.contains(note), "{text}");
     }
     let saved = har(&[entry(403, "/x?b=2&a=1", Some(AUTHORIZATION), &plain)]);
     let marked = Explanation::parse(&format!("\u{feff}{saved}"), None).expect("a mark");
@@ -228,6 +230,13 @@ fn logged_canonical_requests_are_compared_exactly() {
         .expect("explanation")
         .to_string();
     assert!(text.starts_with("cause  query-order\n"), "{text}");
+
+    let opaque = botocore_log("a=1&b=2", &format!("b'{{\"message\":\"{MISMATCH}\"}}'"));
+    let known = given("another-secret", None);
+    let text = Explanation::parse(&opaque, Some(&known))
+        .expect("explanation")
+        .to_string();
+    assert!(text.contains("did not make this signature"), "{text}");
 }
 
 #[test]

@@ -81,18 +81,32 @@ fn without_mark(saved: &str) -> &str {
 pub(super) fn parse(saved: &str) -> Result<Exchange, String> {
     let file: File = serde_json::from_str(without_mark(saved))
         .map_err(|error| format!("the HAR file is invalid: {error}"))?;
-    let entries = || {
-        file.log
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| entry.is_rejected())
-    };
-    let entry = entries()
-        .find(|entry| entry.request.is_signed())
-        .or_else(|| entries().next())
-        .ok_or("the HAR file has no rejected request, that is, none with status 301, 307 or 400 to 403")?;
-    entry.exchange()
+    let all = &file.log.entries;
+    let rejected: Vec<_> = (1..)
+        .zip(all)
+        .filter(|(_, entry)| entry.is_rejected())
+        .collect();
+    let signed = rejected
+        .iter()
+        .rev()
+        .find(|(_, entry)| entry.request.is_signed());
+    let (number, entry) = signed.or(rejected.last()).ok_or(
+        "the HAR file has no rejected request, that is, none with status 301, 307 or 400 to 403",
+    )?;
+    let mut exchange = entry.exchange()?;
+    if rejected.len() > 1 {
+        exchange.note = Some(format!(
+            "Of {} rejected requests in the HAR file, this is the last {}: entry {number} of {}.",
+            rejected.len(),
+            if signed.is_some() {
+                "signed one"
+            } else {
+                "one"
+            },
+            all.len()
+        ));
+    }
+    Ok(exchange)
 }
 
 impl Entry {

@@ -92,7 +92,18 @@ fn logged_strings(section: &str, to_sign_mark: &str) -> Option<LoggedStrings> {
     Some(LoggedStrings {
         canonical_request: canonical.join("\n"),
         string_to_sign: to_sign.join("\n"),
+        signature: logged_signature(after),
     })
+}
+
+/// Returns the signature that botocore logs, or that of the request's `authorization`.
+fn logged_signature(log: &str) -> Option<String> {
+    let after_mark = |mark| log.split_once(mark)?.1.get(..64);
+    ["Signature:\n", "Signature="]
+        .into_iter()
+        .filter_map(after_mark)
+        .find(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        .map(str::to_owned)
 }
 
 type LoggedResponse = (Option<(StatusCode, HeaderMap)>, String);
