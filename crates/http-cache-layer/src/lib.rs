@@ -126,7 +126,7 @@ pub use self::{
     status::{CacheStatus, ForwardReason},
     store::{
         Found, MemoryStore, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth,
-        StoreStats, Ticket,
+        StoreServer, StoreStats, Ticket,
     },
     vary::{VariantId, VaryNames},
 };

@@ -114,6 +114,11 @@ pub trait Store: Send + Sync {
     fn stats(&self) -> StoreStats {
         StoreStats::default()
     }
+
+    /// Returns its servers, without a query; none for a store in this process.
+    fn servers(&self) -> Vec<StoreServer> {
+        Vec::new()
+    }
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -151,6 +156,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn stats(&self) -> StoreStats {
         (**self).stats()
+    }
+
+    fn servers(&self) -> Vec<StoreServer> {
+        (**self).servers()
     }
 }
 
@@ -288,6 +297,17 @@ pub struct StoreStats {
     pub errors: u64,
     /// Removals that wait for the store.
     pub pending_removals: u64,
+}
+
+/// A server of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreServer {
+    /// Host and port, without a password.
+    pub address: String,
+    /// Number of slots of a cluster that the server has; `None` without a cluster.
+    pub slots: Option<u16>,
+    /// Reason for which queries to it fail.
+    pub problem: Option<Arc<str>>,
 }
 
 /// Error of [`Store::check`]: the store cannot be used as it is configured.

@@ -13,7 +13,8 @@ pub(crate) use self::interface::MAX_VARIANTS;
 pub use self::redis::{InvalidRedisUrl, RedisLogin, RedisStore, SharedDecision, SharedRate};
 pub use self::{
     interface::{
-        Found, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth, StoreStats, Ticket,
+        Found, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth, StoreServer,
+        StoreStats, Ticket,
     },
     memory::MemoryStore,
 };

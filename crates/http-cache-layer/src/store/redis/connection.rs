@@ -310,7 +310,7 @@ pub(super) fn describe(error: &RedisError, target: &Target) -> String {
             "it is a node of a cluster; configure it as a cluster".to_owned()
         }
         Some("READONLY") => "it is a replica; configure its primary".to_owned(),
-        Some("NOPERM") => {
+        code if code == Some("NOPERM") || is_forbidden_to_script(error) => {
             "the user's ACL forbids a command or a key; allow eval, its commands, hmget, wait, info \
              and cluster, on the prefix's keys"
                 .to_owned()
@@ -323,6 +323,13 @@ pub(super) fn describe(error: &RedisError, target: &Target) -> String {
         }
         None => error.category().to_owned(),
     }
+}
+
+/// Returns `true` if the user may run the script, but not a command in it.
+fn is_forbidden_to_script(error: &RedisError) -> bool {
+    error
+        .detail()
+        .is_some_and(|text| text.contains("can't run this command"))
 }
 
 /// Returns `false` for errors of one key, and of a write without memory: other queries still succeed.

@@ -6,6 +6,7 @@ mod gate;
 mod keys;
 mod login;
 mod lookup;
+mod members;
 mod purges;
 mod rate;
 mod removals;
@@ -32,7 +33,7 @@ pub use self::{
 };
 use super::interface::{
     DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Purge, PurgeOutcome, Store, StoreError,
-    StoreFuture, StoreHealth, StoreStats, Ticket,
+    StoreFuture, StoreHealth, StoreServer, StoreStats, Ticket,
 };
 use crate::{entry::Entry, key::Key};
 
@@ -197,6 +198,21 @@ impl RedisStore {
         rate::take(self.redis().connection(), &self.prefix, name, rate).await
     }
 
+    /// Announces this process to the others with the same [prefix](RedisStore::with_prefix), and returns all: the id of
+    /// each and its description. A process that has not announced itself for `lifetime` is left out.
+    ///
+    /// It takes one command. Returns `None` if the server does not respond in time. Descriptions of other processes are
+    /// as trustworthy as the server; those of more than 4 KiB are left out.
+    pub async fn announce(
+        &self,
+        id: &str,
+        description: &str,
+        lifetime: Duration,
+    ) -> Option<Vec<(String, String)>> {
+        let connection = self.redis().connection();
+        members::announce(connection, &self.prefix, id, description, lifetime).await
+    }
+
     fn redis(&self) -> &Redis {
         self.redis.get_or_init(|| {
             let connection = Connection::new(self.target.clone(), self.login.clone(), self.timeout);
@@ -241,6 +257,13 @@ impl Store for RedisStore {
 
     fn stats(&self) -> StoreStats {
         self.redis().stats()
+    }
+
+    fn servers(&self) -> Vec<StoreServer> {
+        let connection = self.redis().connection();
+        connection
+            .topology
+            .servers(|| connection.target.addresses())
     }
 }
 

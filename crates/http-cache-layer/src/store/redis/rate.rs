@@ -9,13 +9,15 @@ use super::connection::{Connection, Lane};
 /// The generic cell rate algorithm: the key holds the time, in microseconds, at which the next request would be due if
 /// all came at the rate. A request may come before it by the tolerance.
 ///
-/// The time is the server's, so that those of the processes do not matter. KEYS: rate. ARGV: interval and tolerance in
+/// The time is the server's, so that those of the processes do not matter. A time that is too late, after the server's
+/// clock was set back or the rate was raised, counts as the latest of this rate. KEYS: rate. ARGV: interval and tolerance in
 /// microseconds. Returns the microseconds to wait, or 0 for an admitted request.
 const TAKE: &str = "
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local due = tonumber(redis.call('GET', KEYS[1]) or '') or now
-if due < now then due = now end
+local latest = now + tonumber(ARGV[1]) + tonumber(ARGV[2])
+if due < now then due = now elseif due > latest then due = latest end
 local wait = due - now - tonumber(ARGV[2])
 if wait > 0 then return math.ceil(wait) end
 due = due + tonumber(ARGV[1])

@@ -9,6 +9,7 @@ use crc16::{State, XMODEM};
 use redis::Value;
 
 use super::gate::Gate;
+use crate::store::interface::StoreServer;
 
 /// Number of slots of every cluster.
 const SLOTS: u16 = 16384;
@@ -24,7 +25,15 @@ pub(super) struct Topology {
 struct Primaries {
     /// The last slot of each range, in ascending order, with the id of its primary.
     ranges: Vec<(u16, String)>,
-    gates: HashMap<String, Arc<Gate>>,
+    /// By id.
+    servers: HashMap<String, Server>,
+}
+
+#[derive(Clone, Default)]
+struct Server {
+    gate: Arc<Gate>,
+    /// Host and port, as one of the nodes names them.
+    address: String,
 }
 
 impl Topology {
@@ -39,14 +48,19 @@ impl Topology {
         let slot = slot(key);
         let index = primaries.ranges.partition_point(|(last, _)| *last < slot);
         let range = primaries.ranges.get(index);
-        let gate = range.and_then(|(_, id)| primaries.gates.get(id));
-        gate.unwrap_or(&self.common).clone()
+        let server = range.and_then(|(_, id)| primaries.servers.get(id));
+        server.map_or(&self.common, |it| &it.gate).clone()
     }
 
     /// Reads the response to CLUSTER SLOTS. A primary that is new, other than at the start, has taken over slots.
     pub(super) fn update(&self, slots: &Value) {
-        let mut ranges: Vec<_> = items(slots).iter().filter_map(range).collect();
-        ranges.sort_unstable();
+        let mut parsed: Vec<_> = items(slots).iter().filter_map(range).collect();
+        parsed.sort_unstable();
+        let addresses: HashMap<_, _> = parsed
+            .iter()
+            .map(|(_, id, address)| (id.clone(), address.clone()))
+            .collect();
+        let ranges: Vec<_> = parsed.into_iter().map(|(last, id, _)| (last, id)).collect();
         let mut primaries = self
             .primaries
             .write()
@@ -55,8 +69,8 @@ impl Topology {
         if primaries.ranges == ranges {
             return;
         }
-        let mut gates = HashMap::new();
-        for (_, id) in &ranges {
+        let mut servers = HashMap::new();
+        for (id, address) in addresses {
             let new = || {
                 Arc::new(if is_start {
                     Gate::default()
@@ -64,12 +78,11 @@ impl Topology {
                     Gate::recovering()
                 })
             };
-            let known = primaries.gates.get(id).cloned();
-            gates
-                .entry(id.clone())
-                .or_insert_with(|| known.unwrap_or_else(new));
+            let known = primaries.servers.get(&id);
+            let gate = known.map_or_else(new, |it| it.gate.clone());
+            servers.insert(id, Server { gate, address });
         }
-        *primaries = Primaries { ranges, gates };
+        *primaries = Primaries { ranges, servers };
     }
 
     /// Returns the reason of an outage.
@@ -81,7 +94,46 @@ impl Topology {
         if primaries.ranges.is_empty() {
             return self.common.reason();
         }
-        primaries.gates.values().find_map(|gate| gate.reason())
+        primaries
+            .servers
+            .values()
+            .find_map(|server| server.gate.reason())
+    }
+
+    /// Returns the primaries in the order of their first slots, or a server with the given address.
+    pub(super) fn servers(&self, address: impl FnOnce() -> String) -> Vec<StoreServer> {
+        let primaries = self
+            .primaries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if primaries.ranges.is_empty() {
+            return vec![StoreServer {
+                address: address(),
+                slots: None,
+                problem: self.common.reason(),
+            }];
+        }
+        let mut slots: Vec<(&String, u16)> = Vec::new();
+        let mut first = 0;
+        for (last, id) in &primaries.ranges {
+            let count = last + 1 - first;
+            first = last + 1;
+            match slots.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, sum)) => *sum += count,
+                None => slots.push((id, count)),
+            }
+        }
+        slots
+            .into_iter()
+            .map(|(id, count)| {
+                let server = primaries.servers.get(id).cloned().unwrap_or_default();
+                StoreServer {
+                    address: server.address,
+                    slots: Some(count),
+                    problem: server.gate.reason(),
+                }
+            })
+            .collect()
     }
 }
 
@@ -102,16 +154,21 @@ fn items(value: &Value) -> &[Value] {
     }
 }
 
-/// Reads the last slot, and the primary's id: nodes may know different addresses of one.
-fn range(value: &Value) -> Option<(u16, String)> {
+/// Reads the last slot, and the primary's id and address. Nodes may know different addresses of one.
+fn range(value: &Value) -> Option<(u16, String, String)> {
     let [_, Value::Int(last), primary, ..] = items(value) else {
         return None;
     };
-    let [_, _, Value::BulkString(id), ..] = items(primary) else {
+    let [host, port, Value::BulkString(id), ..] = items(primary) else {
         return None;
     };
-    let text = String::from_utf8_lossy(id).into_owned();
-    Some((u16::try_from(*last).ok()?, text))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let last_slot = u16::try_from(*last).ok().filter(|slot| *slot < SLOTS)?;
+    let address = match (host, port) {
+        (Value::BulkString(name), Value::Int(number)) => format!("{}:{number}", text(name)),
+        _ => text(id),
+    };
+    Some((last_slot, text(id), address))
 }
 
 #[cfg(test)]
@@ -134,6 +191,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_of_one_primary_does_not_pause_the_others() {
         let topology = Topology::default();
+        let [single] = &topology.servers(|| "h:6379".to_owned())[..] else {
+            panic!("one server");
+        };
+        assert_eq!((&*single.address, single.slots), ("h:6379", None));
         topology.update(&slots(&[(8192, 16383, "b"), (0, 8191, "a")]));
         // The slots of these keys are 15495 and 3300.
         let (a, b) = (topology.gate("b"), topology.gate("a"));
@@ -141,6 +202,13 @@ mod tests {
         b.record_failure("down");
         assert!(a.admits() && !b.admits());
         assert_eq!(topology.failure().as_deref(), Some("down"));
+        let servers = topology.servers(|| unreachable!("the slots are known"));
+        let parts: Vec<_> = servers
+            .iter()
+            .map(|it| (&*it.address, it.slots, it.problem.as_deref()))
+            .collect();
+        let expected = [("a", Some(8192), None), ("b", Some(8192), Some("down"))];
+        assert_eq!(parts, expected);
         topology.update(&slots(&[(0, 8191, "a"), (8192, 16383, "c")]));
         let c = topology.gate("a");
         assert!(c.admits() && !c.has_recovered() && topology.gate("b").has_recovered());

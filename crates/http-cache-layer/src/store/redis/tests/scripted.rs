@@ -188,3 +188,41 @@ async fn replies_decide_about_shared_rates() {
         assert_eq!(store.take("a", rate).await, decision, "{reply:?}");
     }
 }
+
+#[tokio::test]
+async fn members_are_read_from_the_reply() {
+    let long = format!("$4097\r\n{}\r\n", "a".repeat(4097));
+    for (reply, members) in [
+        (
+            "*2\r\n$1\r\na\r\n$2\r\n{}\r\n".to_owned(),
+            Some(vec![("a", "{}")]),
+        ),
+        (
+            format!("*4\r\n$1\r\na\r\n{long}$1\r\nb\r\n$1\r\nx\r\n"),
+            Some(vec![("b", "x")]),
+        ),
+        ("*2\r\n:1\r\n$1\r\nx\r\n".to_owned(), Some(Vec::new())),
+        ("*0\r\n".to_owned(), Some(Vec::new())),
+        ("$-1\r\n".to_owned(), None),
+        ("-NOPERM no\r\n".to_owned(), None),
+    ] {
+        let bytes = reply.clone().into_bytes();
+        let store = store(move |command| {
+            assert!(
+                command.ends_with(" 1 http-cache:processes a {} 15000"),
+                "{command}"
+            );
+            bytes.clone()
+        })
+        .await;
+        let lifetime = Duration::from_secs(15);
+        let found = store.announce("a", "{}", lifetime).await;
+        let expected = members.map(|pairs: Vec<(&str, &str)>| {
+            pairs
+                .into_iter()
+                .map(|(id, text)| (id.to_owned(), text.to_owned()))
+                .collect()
+        });
+        assert_eq!(found, expected, "{reply}");
+    }
+}
