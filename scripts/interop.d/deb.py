@@ -233,6 +233,17 @@ def upgrade(machine):
     check("the kept environment", "AKIDEXAMPLE" in machine.run("cat", ENVIRONMENT), True)
 
 
+def keep_the_port(machine):
+    """Lets systemd listen, as docs/deploy.md describes."""
+    machine.run("systemctl", "stop", "sigv4-gateway")
+    machine.run("systemctl", "start", "sigv4-gateway.socket")
+    check("started by a request", machine.status("http://127.0.0.1:8080/"), "502")
+    check("active by its socket", machine.run("systemctl", "is-active", "sigv4-gateway"), "active")
+    machine.run("systemctl", "restart", "sigv4-gateway")
+    check("the port after a restart", machine.status("http://127.0.0.1:8080/"), "502")
+    machine.run("systemctl", "stop", "sigv4-gateway.socket", "sigv4-gateway")
+
+
 def purge(machine):
     machine.run("systemctl", "stop", "sigv4-gateway")
     check("result of a stop", machine.property("Result"), "success")
@@ -271,6 +282,7 @@ def main(program):
                 install(machine, version)
                 configure(machine)
                 upgrade(machine)
+                keep_the_port(machine)
                 purge(machine)
         finally:
             run(*SUDO, "rm", "-rf", "--one-file-system", work / "root")
