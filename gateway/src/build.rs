@@ -16,7 +16,7 @@ mod verify;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use http_cache_layer::{CacheLayer, StoreHealth};
+use http_cache_layer::{CacheLayer, RedisStore, StoreHealth};
 use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 
 use self::{bodies::BodyServices, identity::RouteIdentity};
@@ -25,8 +25,8 @@ use crate::{
     authorization::Authorization,
     caller_keys::KeysEndpoint,
     config::{
-        Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost, RouteSection,
-        Server, Telemetry, VerifySection,
+        self, Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost,
+        RouteSection, Server, Telemetry, VerifySection,
     },
     error::chain,
     identity::{Identities, Identity},
@@ -60,6 +60,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) routes: Vec<Route>,
     /// Cache of the routes that have one.
     pub(crate) cache: CacheLayer,
+    /// Store of the cache, if it is Redis.
+    redis: Option<RedisStore>,
     /// `None` if each gateway counts alone.
     pub(crate) shared_rates: Option<SharedRates>,
     /// Settings that are valid, but likely to be rejected by an origin.
@@ -142,7 +144,11 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
-        let (cache, shared_rates) = cache::build(&file.cache, &identities)?;
+        let (cache, redis) = cache::build(&file.cache, &identities)?;
+        let shared_rates = redis
+            .clone()
+            .filter(|_| file.cache.shares_rates())
+            .map(SharedRates::new);
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -163,6 +169,7 @@ impl ActiveConfig {
             origins: file.origin.len(),
             routes,
             cache,
+            redis,
             shared_rates,
             warnings: warnings
                 .into_iter()
@@ -185,6 +192,16 @@ impl ActiveConfig {
     pub(crate) fn used_cache(&self) -> Option<&CacheLayer> {
         let has_cache = self.routes.iter().any(|route| route.cache.is_some());
         (has_cache || self.shared_rates.is_some()).then_some(&self.cache)
+    }
+
+    /// Returns the Redis of the cache, if it is in use.
+    pub(crate) fn used_redis(&self) -> Option<&RedisStore> {
+        self.used_cache().and(self.redis.as_ref())
+    }
+
+    /// Returns a short hash of the configuration without its secrets.
+    pub(crate) fn fingerprint(&self) -> String {
+        config::fingerprint(&self.sections)
     }
 
     /// Returns the identities of the file, and the default one if a route uses it.
@@ -231,6 +248,7 @@ impl ActiveConfig {
         // Other credentials may see other responses.
         if cache && ["credentials", "identity"].into_iter().all(is_unchanged) {
             self.cache = last.cache.clone();
+            self.redis = last.redis.clone();
         }
         if let Some(verification) = &last.verification {
             let endpoint = |config: &Self| {

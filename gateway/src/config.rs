@@ -32,6 +32,7 @@ mod verify_service;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tower_sigv4::sigv4::PayloadHash;
 
 #[cfg(feature = "aws-config")]
 pub(crate) use self::identity::IdentityPool;
@@ -222,6 +223,12 @@ pub(crate) fn printed(text: &ConfigText) -> Result<String, toml::ser::Error> {
     let files = text.files().map(|name| format!("# {name}\n"));
     let table = print::without_secrets(text.table(), &json_schema());
     Ok(files.collect::<String>() + &toml::to_string_pretty(&table)?)
+}
+
+/// Returns the beginning of the hash of the configuration without its secrets.
+pub(crate) fn fingerprint(table: &toml::Table) -> String {
+    let public = print::without_secrets(table.clone(), &json_schema());
+    PayloadHash::of(public.to_string().as_bytes()).to_string()[..8].to_owned()
 }
 
 fn json_schema() -> serde_json::Value {

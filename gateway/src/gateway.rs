@@ -12,6 +12,7 @@ use crate::{
     BoxError,
     build::ActiveConfig,
     config,
+    fleet::Fleet,
     log::Log,
     metrics::Metrics,
     service::{GatewayService, Respond},
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
     metrics: Metrics,
     /// Present if traces and metrics are exported.
     tracer: Option<Arc<Tracer>>,
+    fleet: Fleet,
     client: Arc<upstream::Client>,
     current: ArcSwap<Current>,
 }
@@ -55,6 +57,7 @@ impl Gateway {
             log,
             metrics,
             tracer,
+            fleet: Fleet::default(),
             client,
             current: ArcSwap::from_pointee(Current { config, stack }),
         }))
@@ -68,6 +71,10 @@ impl Gateway {
         &self.metrics
     }
 
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
     #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(crate) fn tracer(&self) -> Option<&Arc<Tracer>> {
         self.tracer.as_ref()
@@ -76,14 +83,8 @@ impl Gateway {
     /// Returns all metrics, after updating those that are read on demand.
     pub(crate) fn metric_families(&self) -> prometheus::Result<Vec<MetricFamily>> {
         let current = self.current();
-        let config = &current.config;
-        self.metrics.families(
-            &config.budget,
-            &config.used_identities,
-            config.verification.as_ref(),
-            config.used_cache(),
-            self.log.dropped_lines(),
-        )
+        self.metrics
+            .families(&current.config, self.log.dropped_lines())
     }
 
     /// Returns the current configuration. Hold it only briefly.

@@ -25,6 +25,7 @@ mod connection;
 mod demo;
 mod error;
 mod explain;
+mod fleet;
 mod form_upload;
 mod gateway;
 mod header_edits;
@@ -315,6 +316,7 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
+    tokio::spawn(fleet::watch::watch(gateway.clone(), server.stopping()));
     #[cfg(feature = "otlp")]
     let telemetry = match gateway.tracer() {
         Some(tracer) => {

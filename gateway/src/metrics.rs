@@ -5,11 +5,14 @@
 
 mod cache_status;
 mod cache_store;
+mod caller_meter;
 mod callers;
 mod identities;
 mod last_response;
 mod meter;
 mod rejections;
+pub(crate) mod route_sample;
+pub(crate) mod sample;
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +20,16 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http_cache_layer::CacheLayer;
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
     core::{Atomic, Collector, GenericGauge},
     proto::MetricFamily,
 };
-use tower_sigv4::body::BodyBudget;
 
-pub(crate) use self::meter::Meter;
+pub(crate) use self::{caller_meter::CallerMeter, meter::Meter};
 use self::{last_response::LastResponse, meter::CacheMeter, rejections::RecentRejections};
-use crate::{build::CallerVerification, identity::Identity};
+use crate::{build::ActiveConfig, rate::SharedRates};
 
 /// Seconds, from the cost of signing to that of a slow origin.
 const BUCKETS: [f64; 14] = [
@@ -42,11 +44,13 @@ pub(crate) struct Metrics {
     pub(crate) cache: IntCounterVec,
     not_stored: IntCounterVec,
     purges: IntCounterVec,
-    /// By name of the section `[[caller]]` and by limit.
-    pub(crate) caller_limits: IntCounterVec,
+    pub(crate) callers: CallerMeter,
     origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
     dropped_spans: IntCounter,
+    retries: IntCounterVec,
+    /// By name of the origin.
+    clock_offsets: IntGaugeVec,
     connections: IntGauge,
     in_flight: IntGauge,
     budget_size: IntGauge,
@@ -87,20 +91,21 @@ impl Metrics {
         let purges =
             IntCounterVec::new(Opts::new(prefixed("cache_purges_total"), help), &["kind"])?;
         registry.register(Box::new(purges.clone()))?;
-        let caller_limits = IntCounterVec::new(
+        let clock_offsets = IntGaugeVec::new(
             Opts::new(
-                prefixed("caller_limited_total"),
-                "Requests beyond a limit of their caller, by [[caller]] and limit.",
+                prefixed("origin_clock_offset_seconds"),
+                "Time by which accepted signatures are ahead of this machine's clock, as the origin's clock requires.",
             ),
-            &["caller", "limit"],
+            &["origin"],
         )?;
-        registry.register(Box::new(caller_limits.clone()))?;
+        registry.register(Box::new(clock_offsets.clone()))?;
         let dropped_spans = IntCounter::new(
             prefixed("telemetry_spans_dropped_total"),
             "Spans dropped because the queue was full, or because the collector rejected them.",
         )?;
         registry.register(Box::new(dropped_spans.clone()))?;
         Ok(Self {
+            clock_offsets,
             dropped_spans,
             requests: counters(
                 "requests_total",
@@ -129,7 +134,12 @@ impl Metrics {
                 &["reason"],
             )?,
             purges,
-            caller_limits,
+            retries: counters(
+                "retries_total",
+                "Requests sent again because the origin failed.",
+                &[],
+            )?,
+            callers: CallerMeter::new(&registry)?,
             origin_rejections: counters(
                 "origin_rejections_total",
                 "Signatures rejected by the origin, by cause.",
@@ -174,6 +184,11 @@ impl Metrics {
         responses.entry(origin.to_owned()).or_default().clone()
     }
 
+    /// Returns the offset of an origin's clock that accepted signatures use, in seconds.
+    pub(crate) fn clock_offset(&self, origin: &str) -> IntGauge {
+        self.clock_offsets.with_label_values(&[origin])
+    }
+
     pub(crate) fn recent_rejections(&self) -> &RecentRejections {
         &self.recent_rejections
     }
@@ -187,8 +202,18 @@ impl Metrics {
         &self.connections
     }
 
+    /// Number of requests without a response head yet.
+    pub(crate) fn in_flight(&self) -> &IntGauge {
+        &self.in_flight
+    }
+
     pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Arc<Meter> {
         Arc::new(self.new_meter(route, origin, cached))
+    }
+
+    /// Number of requests of a route that were sent again.
+    pub(crate) fn retries(&self, route: &str, origin: &str) -> IntCounter {
+        self.retries.with_label_values(&[route, origin])
     }
 
     /// Counters of requests without a route.
@@ -219,6 +244,7 @@ impl Metrics {
             origin_rejections: self.origin_rejections.clone(),
             rejections: self.rejections.clone(),
             last_response: self.last_response(origin),
+            clock_offset: self.clock_offset(origin),
             recent_rejections: self.recent_rejections.clone(),
             in_flight: self.in_flight.clone(),
         }
@@ -232,13 +258,11 @@ impl Metrics {
     /// Returns all metrics, after updating those that are read on demand.
     pub(crate) fn families(
         &self,
-        budget: &BodyBudget,
-        identities: &[Arc<Identity>],
-        verification: Option<&CallerVerification>,
-        cache: Option<&CacheLayer>,
+        config: &ActiveConfig,
         dropped_log_lines: usize,
     ) -> prometheus::Result<Vec<MetricFamily>> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let budget = &config.budget;
         self.budget_size.set(bytes(budget.total()));
         self.budget_used
             .set(bytes(budget.total().saturating_sub(budget.available())));
@@ -249,15 +273,33 @@ impl Metrics {
         )?;
         lines.inc_by(dropped_log_lines as u64);
         families.extend(lines.collect());
-        if let Some(layer) = cache {
+        if let Some(layer) = config.used_cache() {
             families.extend(cache_store::families(layer)?);
         }
-        families.extend(identities::families(identities)?);
-        if let Some(callers) = verification {
+        if let Some(rates) = &config.shared_rates {
+            families.extend(shared_rates(rates)?);
+        }
+        families.extend(identities::families(&config.used_identities)?);
+        if let Some(callers) = &config.verification {
             families.extend(callers::families(callers)?);
         }
         Ok(families)
     }
+}
+
+/// Counters begin at zero when a reload replaces the rates, which Prometheus handles as a restart.
+fn shared_rates(rates: &SharedRates) -> prometheus::Result<Vec<MetricFamily>> {
+    let checks = IntCounterVec::new(
+        Opts::new(
+            prefixed("rate_checks_total"),
+            "Requests counted against a rate: in Redis, or by this gateway alone while Redis does not respond.",
+        ),
+        &["counted_by"],
+    )?;
+    for (place, count) in [("redis", rates.shared()), ("gateway", rates.alone())] {
+        checks.with_label_values(&[place]).inc_by(count);
+    }
+    Ok(checks.collect())
 }
 
 fn prefixed(name: &str) -> String {
@@ -294,9 +336,12 @@ mod tests {
                 .with_meter(meter.clone())
                 .finish(&response.expect("valid response"));
         }
-        let families = metrics
-            .families(&BodyBudget::new(1024), &[], None, None, 0)
-            .expect("valid metrics");
+        let config = ActiveConfig::parse(
+            "[[origin]]\nname = \"o\"\nurl = \"http://127.0.0.1:1\"\nservice = \"s3\"\nregion = \"eu-west-1\"\n\
+             [[route]]\npath = \"/\"\norigin = \"o\"\n",
+        )
+        .expect("valid");
+        let families = metrics.families(&config, 0).expect("valid metrics");
         let text = TextEncoder::new()
             .encode_to_string(&families)
             .expect("valid metrics");

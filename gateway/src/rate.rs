@@ -1,6 +1,12 @@
 //! Rates of routes and callers: of this gateway, or of all that share a Redis.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
@@ -13,21 +19,44 @@ use tower_sigv4::sigv4::PayloadHash;
 #[derive(Clone, Debug)]
 pub(crate) struct SharedRates {
     store: RedisStore,
+    shared: Arc<AtomicU64>,
+    alone: Arc<AtomicU64>,
 }
 
 impl SharedRates {
     pub(crate) fn new(store: RedisStore) -> Self {
-        Self { store }
+        Self {
+            store,
+            shared: Arc::default(),
+            alone: Arc::default(),
+        }
+    }
+
+    /// Number of requests that were counted in Redis.
+    pub(crate) fn shared(&self) -> u64 {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Number of requests that this gateway counted alone, while Redis did not respond.
+    pub(crate) fn alone(&self) -> u64 {
+        self.alone.load(Ordering::Relaxed)
     }
 
     /// Returns the time to wait for a request beyond the rate, or `None` if Redis does not respond.
     pub(crate) async fn check(&self, name: &str, quota: Quota) -> Option<Result<(), Duration>> {
         let rate = SharedRate::new(quota.replenish_interval(), quota.burst_size().get());
-        match self.store.take(name, rate).await {
+        let decision = match self.store.take(name, rate).await {
             SharedDecision::Admitted => Some(Ok(())),
             SharedDecision::Limited(wait) => Some(Err(wait)),
             _ => None,
-        }
+        };
+        let count = if decision.is_some() {
+            &self.shared
+        } else {
+            &self.alone
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        decision
     }
 }
 

@@ -6,6 +6,7 @@ use axum::{body::Body, response::Response};
 use http::{HeaderName, Method, Request, header, request::Parts};
 use http_body::Body as _;
 use http_cache_layer::CacheLayer;
+use prometheus::IntCounter;
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
@@ -68,7 +69,7 @@ impl Routes {
         let verification = config.verification.clone();
         let authorization = config.authorization.clone();
         let authorize = |service: RouteService| match &authorization {
-            Some(rules) => authorized(rules.clone(), metrics.caller_limits.clone(), service),
+            Some(rules) => authorized(rules.clone(), metrics.callers.clone(), service),
             None => service,
         };
         let cache = config.cache.clone();
@@ -85,6 +86,7 @@ impl Routes {
                 &authorize,
                 cache_layer,
                 config.shared_rates.clone(),
+                metrics,
                 signing,
             );
             RoutedService {
@@ -163,11 +165,16 @@ fn route_service(
     authorize: &dyn Fn(RouteService) -> RouteService,
     cache: Option<CacheLayer>,
     rates: Option<SharedRates>,
+    metrics: &Metrics,
     signing: &RouteService,
 ) -> RouteService {
     let mut service = signing.clone();
     if let Some(policy) = &route.retry {
-        service = boxed(RetryLayer::new(RetryWithoutBody(policy.clone())).layer(service));
+        let counted = RetryWithoutBody {
+            policy: policy.clone(),
+            retries: metrics.retries(&route.label, &route.origin),
+        };
+        service = boxed(RetryLayer::new(counted).layer(service));
     }
     if let Some(edits) = route.request_edits.clone() {
         service =
@@ -270,7 +277,10 @@ where
 /// Retries only requests without a body, since the first attempt consumes a body. A POST without one follows the rules
 /// of every other POST.
 #[derive(Clone)]
-struct RetryWithoutBody(RetryPolicy);
+struct RetryWithoutBody {
+    policy: RetryPolicy,
+    retries: IntCounter,
+}
 
 impl Policy<Request<Body>, Response, BoxError> for RetryWithoutBody {
     type Future = <RetryPolicy as Policy<Request<()>, Response, BoxError>>::Future;
@@ -287,7 +297,9 @@ impl Policy<Request<Body>, Response, BoxError> for RetryWithoutBody {
         }
         let mut head = Request::new(());
         head.method_mut().clone_from(request.method());
-        self.0.retry(&mut head, result)
+        let retry = self.policy.retry(&mut head, result)?;
+        self.retries.inc();
+        Some(retry)
     }
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {

@@ -5,6 +5,7 @@ program. Prints the number of passed checks. Needs redis-server, which it instal
 import contextlib
 import http.client
 import http.server
+import json
 import re
 import signal
 import socket
@@ -104,6 +105,23 @@ def run_redis(port, *words):
     return reply[1:].decode().strip()
 
 
+def members(admin):
+    """Returns the gateways of the fleet, as one of them lists them."""
+    connection = http.client.HTTPConnection(admin, timeout=10)
+    connection.request("GET", "/fleet", headers={"host": admin})
+    listed = json.load(connection.getresponse())
+    connection.close()
+    return listed["members"]
+
+
+def until(holds):
+    for _ in range(300):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def response(cache_status):
     return 200, b"body", cache_status
 
@@ -134,9 +152,14 @@ redis = start_redis()
 try:
     with (
         tempfile.TemporaryFile("w+") as log,
-        gateway(origin, single(port), log) as (one, _),
-        gateway(origin, single(port), log) as (two, _),
+        gateway(origin, single(port), log) as (one, one_admin),
+        gateway(origin, single(port), log) as (two, two_admin),
     ):
+        check("the gateways list each other", until(lambda: [len(members(it)) for it in (one_admin, two_admin)] == [2, 2]), True)
+        listed = members(one_admin)
+        check("each knows itself", [member["id"] for member in listed if member["this"]] != [], True)
+        check("with one configuration", len({member["state"]["config"] for member in listed}), 1)
+        check("of one host", {member["state"]["host"] for member in listed}, {socket.gethostname()})
         check("first", send(one, "/x"), MISS)
         time.sleep(0.5)
         check("through the other", send(two, "/x"), HIT)
@@ -170,6 +193,7 @@ try:
         for _ in range(20):
             check("without redis", send(one, "/x"), MISS)
         check("quickly", time.monotonic() - begun < 2, True)
+        check("the fleet is unknown", until(lambda: members(one_admin) is None), True)
         redis = start_redis()
         time.sleep(1.1)
         check("stored once it is back", until_hit(one, "/x"), HIT)
@@ -192,6 +216,8 @@ try:
                 gateways.append(start_gateway(origin, single(port), log))
                 check("clean exit", balancer.replace(0, gateways[-1]), 0)
             time.sleep(0.5)
+            last = gateways[-1][2]
+            check("the fleet is that of the new gateways", until(lambda: len(members(last)) == 2), True)
         finally:
             balancer.end()
             for process, *_ in gateways:

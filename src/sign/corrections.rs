@@ -77,6 +77,11 @@ impl Offset {
         (seconds <= MAX_OFFSET).then_some(Self(sign * seconds as i64))
     }
 
+    /// Returns the seconds by which a corrected time is ahead; negative if it is behind.
+    pub(super) fn seconds(self) -> i64 {
+        self.0
+    }
+
     /// Returns the corrected time.
     pub(super) fn apply(self, now: SystemTime) -> SystemTime {
         let distance = Duration::from_secs(self.0.unsigned_abs());

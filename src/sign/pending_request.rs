@@ -177,7 +177,7 @@ where
             request.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
         let body_failure = signed_body.record_failure();
         let report = request.stopwatch.and_then(|mut stopwatch| {
-            trace.signed(stopwatch.signed(payload_kind, body_len));
+            trace.signed(stopwatch.signed(payload_kind, body_len, offset));
             request.config.report.then(|| stopwatch.into_report())
         });
         let sent = (recovery.is_some() || canonical_request.is_some()).then(|| SentRequest {

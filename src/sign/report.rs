@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::corrections::Offset;
 use crate::{Origin, credentials::CredentialsCache};
 
 /// Durations and details of signing a request, in the extensions of its response; a source for metrics.
@@ -18,6 +19,7 @@ pub struct SigningReport {
     buffering: Duration,
     credentials: Duration,
     signing: Duration,
+    clock_offset: Offset,
 }
 
 impl SigningReport {
@@ -76,6 +78,16 @@ impl SigningReport {
     pub fn signing(&self) -> Duration {
         self.signing
     }
+
+    /// Returns the seconds by which the signing time was ahead of this machine's clock, to match that of the origin;
+    /// negative if it was behind.
+    ///
+    /// It is 0 unless the origin has rejected a request for its time. The origin has accepted the offset only if it has
+    /// accepted the request.
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.clock_offset.seconds()
+    }
 }
 
 /// Measures the durations for a report.
@@ -94,6 +106,7 @@ impl Stopwatch {
             buffering: Duration::ZERO,
             credentials: Duration::ZERO,
             signing: Duration::ZERO,
+            clock_offset: Offset::default(),
         };
         Self {
             since: Instant::now(),
@@ -118,8 +131,10 @@ impl Stopwatch {
         &mut self,
         payload: &'static str,
         body_len: Option<u64>,
+        clock_offset: Offset,
     ) -> &SigningReport {
         self.report.signing = self.lap();
+        self.report.clock_offset = clock_offset;
         self.report.payload = payload;
         self.report.body_len = body_len;
         &self.report

@@ -12,7 +12,7 @@ use axum::response::{
     sse::{Event, Sse},
 };
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     sync::{Semaphore, watch},
     time::{self, Instant, MissedTickBehavior},
@@ -21,9 +21,16 @@ use tokio_stream::{self as stream, Stream, StreamExt, wrappers::WatchStream};
 
 use super::{
     ready::{Readiness, ReadinessReport},
-    sample::{Point, Totals},
+    status,
 };
-use crate::{gateway::Gateway, identity::Identity, response};
+use crate::{
+    gateway::Gateway,
+    metrics::{
+        route_sample::RouteWindow,
+        sample::{Point, Totals},
+    },
+    response,
+};
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which names are resolved while a page is open.
@@ -72,6 +79,7 @@ impl LiveStatus {
         let rejections = metrics.recent_rejections();
         let mut before = Totals::read(metrics);
         let mut sampled = Instant::now();
+        let mut routes = RouteWindow::default();
         let mut sent_version = None;
         let mut ticks = time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,8 +91,23 @@ impl LiveStatus {
             sampled = Instant::now();
             let point = totals.point_since(&before, unix_millis(SystemTime::now()), elapsed);
             if self.is_watched() {
-                let snapshot = self.snapshot(&point, &totals, &before, elapsed);
+                let interval = status::Interval {
+                    point: &point,
+                    totals: &totals,
+                    before: &before,
+                    elapsed,
+                };
+                let report = self.report.borrow().clone();
+                let snapshot = status::snapshot(
+                    &self.gateway,
+                    &interval,
+                    &mut routes,
+                    report.as_deref(),
+                    *self.readiness.stopping.borrow(),
+                );
                 self.snapshots.send_replace(snapshot.to_string().into());
+            } else {
+                routes = RouteWindow::default();
             }
             let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
             points.truncate(MAX_POINTS - 1);
@@ -116,61 +139,6 @@ impl LiveStatus {
             self.report.send_replace(report);
             time::sleep(pause).await;
         }
-    }
-
-    fn snapshot(
-        &self,
-        point: &Point,
-        totals: &Totals,
-        before: &Totals,
-        elapsed: Duration,
-    ) -> Value {
-        let now = self.gateway.current();
-        let config = &now.config;
-        let budget = &config.budget;
-        let metrics = self.gateway.metrics();
-        let latest = self.report.borrow().clone();
-        let origins = config.origin_hosts.iter().map(|name| {
-            let mut checked = latest.iter().flat_map(|report| &report.names);
-            let resolves = checked
-                .find_map(|(known, resolves)| (known.host == name.host).then_some(*resolves));
-            let last_response = metrics.last_response(&name.origin).get();
-            json!({
-                "name": name.origin,
-                "host": name.host,
-                "port": name.port,
-                "resolves": resolves,
-                "rate": totals.origin_rate(&name.origin, before, elapsed),
-                "last_response": last_response.map(|(second, result)| json!({
-                    "at": second * 1000,
-                    "status": result.ok(),
-                    "error": result.err(),
-                })),
-            })
-        });
-        let mut degraded = config.degraded();
-        degraded.extend(latest.iter().flat_map(|report| report.degraded()));
-        let identities = config.used_identities.iter().map(|identity| {
-            let mut checked = latest.iter().flat_map(|report| &report.identities);
-            let result = checked.find(|(known, _)| known.name() == identity.name());
-            to_json(identity, result.and_then(|(_, error)| error.as_deref()))
-        });
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "stopping": *self.readiness.stopping.borrow(),
-            "reasons": latest.as_ref().map(|report| report.reasons()),
-            "point": point,
-            "requests": totals.requests,
-            "connections": metrics.connections().get(),
-            "bodies": {
-                "size": budget.total(),
-                "used": budget.total().saturating_sub(budget.available()),
-            },
-            "degraded": degraded,
-            "has_cache": config.used_cache().is_some(),
-            "identities": identities.collect::<Vec<_>>(),
-            "origins": origins.collect::<Vec<_>>(),
-        })
     }
 
     /// Sends the recorded points, then each new snapshot. A slow page misses some.
@@ -206,35 +174,4 @@ impl LiveStatus {
 fn unix_millis(time: SystemTime) -> u64 {
     let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     elapsed.as_millis() as u64
-}
-
-fn to_json(identity: &Identity, error: Option<&str>) -> Value {
-    let (succeeded, failed) = identity.calls();
-    json!({
-        "name": identity.name(),
-        "source": identity.settings().source_name(),
-        "error": error,
-        "expires_in": identity.credentials().expiry().map(seconds_until),
-        "sessions": identity.session_count(),
-        "calls": { "succeeded": succeeded, "failed": failed },
-    })
-}
-
-/// Returns 0 for a time in the past.
-fn seconds_until(time: SystemTime) -> u64 {
-    let left = time.duration_since(SystemTime::now());
-    left.unwrap_or_default().as_secs()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expired_credentials_have_zero_seconds_left() {
-        let now = SystemTime::now();
-        let hour = seconds_until(now + Duration::from_secs(3600));
-        assert!((3500..=3600).contains(&hour), "{hour}");
-        assert_eq!(seconds_until(now - Duration::from_secs(1)), 0);
-    }
 }

@@ -11,7 +11,7 @@ mod keys;
 mod log;
 mod page;
 mod ready;
-mod sample;
+mod status;
 mod workbench;
 
 use std::{future, net::SocketAddr, sync::Arc};
@@ -104,6 +104,7 @@ fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/events", get(live_events))
+        .route("/fleet", get(fleet))
         .route("/log", get(log::show).put(log::change))
         .route("/keys/revoke", post(keys::revoke))
         .route("/cache/purge", post(cache::purge_selected))
@@ -113,6 +114,17 @@ fn router(admin: Admin) -> Router {
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .with_state(admin)
+}
+
+/// Returns the gateways that share the Redis.
+async fn fleet(State(admin): State<Admin>) -> Response {
+    match admin.gateway.fleet().to_json() {
+        Some(members) => Json(members).into_response(),
+        None => response::message(
+            StatusCode::NOT_FOUND,
+            "no route uses a cache in Redis; set redis under [cache], and cache = true in a [[route]]",
+        ),
+    }
 }
 
 /// Prevents caching, content sniffing, and loading by pages of other origins.

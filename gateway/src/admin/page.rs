@@ -10,7 +10,7 @@ use http::header;
 use super::Admin;
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -30,6 +30,11 @@ const FILES: [(&str, &str, &str); 6] = [
         "/plot.js",
         "text/javascript; charset=utf-8",
         include_str!("page/plot.js"),
+    ),
+    (
+        "/tables.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/tables.js"),
     ),
     (
         "/workbench.js",

@@ -34,6 +34,11 @@ impl Authorization {
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
         }
     }
+
+    /// Returns the names of the sections.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = &str> {
+        self.callers.iter().map(|section| &*section.name)
+    }
 }
 
 /// A section `[[caller]]`.

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Body, response::Response};
 use http::{Extensions, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use prometheus::IntCounterVec;
 use tokio::time;
 use tower::{ServiceExt, load_shed::error::Overloaded, service_fn, util::BoxCloneSyncService};
 use tower_sigv4_callers::jwt::VerifiedToken;
@@ -17,8 +16,8 @@ use super::{
     rules::Authorization,
 };
 use crate::{
-    BoxError, caller::Caller, min_body_rate::SlowBody, request_route::RequestRoute,
-    service::RouteService,
+    BoxError, caller::Caller, metrics::CallerMeter, min_body_rate::SlowBody,
+    request_route::RequestRoute, service::RouteService,
 };
 
 /// Maximum size of a DeleteObjects body, in bytes.
@@ -31,12 +30,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Passes on the requests that their verified callers may send.
 pub(crate) fn authorized(
     authorization: Arc<Authorization>,
-    counters: IntCounterVec,
+    meter: CallerMeter,
     inner: RouteService,
 ) -> RouteService {
     let layer = Arc::new(AuthorizedService {
         authorization,
-        counters,
+        meter,
         inner,
     });
     BoxCloneSyncService::new(service_fn(move |request| layer.clone().call(request)))
@@ -44,8 +43,7 @@ pub(crate) fn authorized(
 
 struct AuthorizedService {
     authorization: Arc<Authorization>,
-    /// Requests beyond a limit, by name of the section `[[caller]]` and by limit.
-    counters: IntCounterVec,
+    meter: CallerMeter,
     inner: RouteService,
 }
 
@@ -81,10 +79,9 @@ impl AuthorizedService {
                     .admit(proof.limited_id())
                     .await
                     .inspect_err(|limited| {
-                        self.counters
-                            .with_label_values(&[&*section.name, limited.name()])
-                            .inc();
+                        self.meter.record_limited(&section.name, limited.name());
                     })?;
+            self.meter.record_admitted(&section.name);
             in_flight.extend(admitted);
         }
         let allowed_body = match decision {

@@ -14,7 +14,6 @@ use crate::{
     config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
     identity::Identities,
-    rate::SharedRates,
 };
 
 /// The cache of a route.
@@ -71,8 +70,8 @@ impl RouteCache {
 pub(super) fn build(
     section: &CacheSection,
     identities: &Identities,
-) -> Result<(CacheLayer, Option<SharedRates>), ConfigError> {
-    let mut rates = None;
+) -> Result<(CacheLayer, Option<RedisStore>), ConfigError> {
+    let mut redis = None;
     let mut layer = match section.check()? {
         CacheStore::Memory {
             memory,
@@ -101,9 +100,7 @@ pub(super) fn build(
                 .with_prefix(prefix)
                 .with_timeout(timeout)
                 .with_entry_limit(entry_limit);
-            if section.shares_rates() {
-                rates = Some(SharedRates::new(store.clone()));
-            }
+            redis = Some(store.clone());
             CacheLayer::new(store)
         }
     };
@@ -123,7 +120,7 @@ pub(super) fn build(
     if let Some(names) = section.targeted_fields()? {
         layer = layer.with_targeted_fields(names);
     }
-    Ok((with_hooks(layer), rates))
+    Ok((with_hooks(layer), redis))
 }
 
 fn with_hooks(layer: CacheLayer) -> CacheLayer {

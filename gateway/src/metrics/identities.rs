@@ -54,7 +54,6 @@ pub(super) fn families(identities: &[Arc<Identity>]) -> prometheus::Result<Vec<M
 #[cfg(test)]
 mod tests {
     use prometheus::TextEncoder;
-    use tower_sigv4::body::BodyBudget;
 
     use crate::{build::ActiveConfig, metrics::Metrics};
 
@@ -71,11 +70,8 @@ mod tests {
         );
         let active = ActiveConfig::parse(&config).expect("valid");
         let metrics = Metrics::new().expect("valid metrics");
-        let budget = BodyBudget::new(1024);
         let encode = || {
-            let families = metrics
-                .families(&budget, &active.used_identities, None, None, 0)
-                .expect("valid metrics");
+            let families = metrics.families(&active, 0).expect("valid metrics");
             TextEncoder::new()
                 .encode_to_string(&families)
                 .expect("valid metrics")

@@ -67,8 +67,12 @@ async fn each_caller_has_its_own_rate_on_all_routes() {
     );
     assert_eq!(origin.take().len(), 4);
     let metrics = metrics(&gateway).await;
-    let line = "sigv4_gateway_caller_limited_total{caller=\"team\",limit=\"rate\"} 2";
-    assert!(metrics.contains(line), "{metrics}");
+    for line in [
+        "sigv4_gateway_caller_limited_total{caller=\"team\",limit=\"rate\"} 2\n",
+        "sigv4_gateway_caller_requests_total{caller=\"team\"} 4\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
 }
 
 #[tokio::test]

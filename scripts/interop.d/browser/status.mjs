@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,6 +17,16 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const TIMEOUT = 15_000;
 let passed = 0;
 const check = (holds, name) => (assert.ok(holds, name), passed++);
+
+/** Starts redis-server on a free port. Returns its process and port. */
+async function startRedis() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  await new Promise((then) => probe.close(then));
+  const process = spawn("redis-server", ["--port", port, "--bind", "127.0.0.1", "--save", ""], { stdio: "ignore" });
+  return { process, port };
+}
 
 /** Starts a gateway. Returns its process and the printed addresses: `gateway`, `origin`, `status` or `admin`. */
 async function start(...parameters) {
@@ -68,6 +79,15 @@ async function tabTo(page, id) {
   assert.fail(`Tab does not reach ${id}`);
 }
 
+/** Presses Tab until the link has the focus. */
+async function tabToLink(page, target) {
+  for (let presses = 0; presses < 60; presses++) {
+    if (await page.evaluate((target) => document.activeElement?.getAttribute("href") === target, target)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`Tab does not reach ${target}`);
+}
+
 const HOSTILE = "<img src=x onerror=window.ran=1><script>window.ran=1</script>";
 const REQUEST = `POST /orders?a=1 HTTP/1.1
 Host: api.example.com
@@ -98,6 +118,12 @@ async function checkStatus({ page }, demo) {
   check(/now/.test(await page.locator("#times").getAttribute("aria-label")), "a plot has a text alternative");
   await waitForText(page, "#origin-rows tr", "responding");
   check(/resolves/.test(await page.locator("#origin-rows").textContent()), "names are resolved");
+  await waitForText(page, "#route-rows tr", "/mistaken");
+  check(/100 %/.test(await page.locator("#route-rows tr", { hasText: "/mistaken" }).textContent()), "a failing route");
+  for (const id of ["callers", "fleet"]) {
+    check(await page.locator(`#${id}`).isHidden(), `no ${id} to show`);
+    check(await page.locator(`nav a[href="#${id}"]`).isHidden(), `no link to ${id}`);
+  }
   await waitForText(page, "#credentials", "do not expire");
   await waitForText(page, "#rejections-origins li", "host-changed");
   const summary = page.locator("#rejections-origins summary").first();
@@ -195,6 +221,76 @@ async function checkReconnect(browser, origin) {
   }
 }
 
+/** Opens the page of one of two gateways that share a Redis and verify callers. */
+async function checkFleet(browser, origin) {
+  const redis = await startRedis();
+  const folder = mkdtempSync(join(tmpdir(), "status-"));
+  const file = join(folder, "gateway.toml");
+  writeFileSync(
+    file,
+    `
+    [server]
+    listen = "127.0.0.1:0"
+    [admin]
+    listen = "127.0.0.1:0"
+    [cache]
+    redis = "redis://127.0.0.1:${redis.port}"
+    [credentials]
+    source = "static"
+    access_key_id = "AKIDEXAMPLE"
+    secret_access_key = "secret"
+    [verify]
+    service = "execute-api"
+    region = "us-east-1"
+    [[verify.key]]
+    access_key_id = "AKIDCALLER"
+    secret_access_key = "secret"
+    [[caller]]
+    name = "team <b>a</b>"
+    match = { access_key_id = "AKIDCALLER" }
+    allow = ["all"]
+    [[origin]]
+    name = "api"
+    url = "${origin}"
+    service = "execute-api"
+    region = "us-east-1"
+    [[route]]
+    name = "all"
+    path = "/"
+    origin = "api"
+    cache = true
+  `,
+  );
+  const gateways = [await start("--config", file), await start("--config", file)];
+  try {
+    const { page, seen } = await open(browser, gateways[0].admin);
+    await page.locator("#gateway-rows tr").nth(1).waitFor();
+    const listed = await page.locator("#gateway-rows").textContent();
+    check(listed.includes("(this one)") && listed.includes("running"), listed);
+    await waitForText(page, "#caller-rows", "team <b>a</b>");
+    await waitForText(page, "#server-rows", `127.0.0.1:${redis.port}`);
+    check(/0 stored/.test(await page.locator("#store").textContent()), "counters of the store");
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      for (const width of [1100, 360]) {
+        await checkWidth({ page }, width, `fleet, ${colorScheme}`);
+        await checkAccessibility(page, `fleet, ${colorScheme}, ${width} pixels`);
+      }
+    }
+    await tabToLink(page, "#fleet");
+    await page.keyboard.press("Enter");
+    check(await page.locator("#fleet").isVisible(), "the link leads to the gateways");
+    redis.process.kill();
+    await waitForText(page, "#fleet-state", "Redis does not respond");
+    await waitForText(page, "#store", "Requests bypass the cache");
+    check(seen.foreign.length === 0 && seen.errors.length === 0, "no errors");
+  } finally {
+    redis.process.kill();
+    for (const gateway of gateways) await stop(gateway);
+    rmSync(folder, { recursive: true });
+  }
+}
+
 const demo = await start("--listen", "127.0.0.1:0");
 let browser;
 try {
@@ -214,6 +310,7 @@ try {
   assert.deepEqual(seen, { errors: ["Failed to load resource: the server responded with a status of 400 (Bad Request)"], foreign: [] });
   passed++;
   await checkReconnect(browser, demo.origin);
+  await checkFleet(browser, demo.origin);
   console.log(passed);
 } finally {
   await browser?.close();

@@ -1,20 +1,13 @@
 // Status page. Data from callers is shown only as text.
 
 import { plot } from "./plot.js";
+import { caller, element, gateway, identity, issuer, origin, route, seconds, server, span } from "./tables.js";
 
 const SILENCE_TIMEOUT = 5000;
 const byId = (id) => document.getElementById(id);
 let points = [];
 let source = null;
 let lastEvent = 0;
-
-/** Creates an element that contains a string or other elements. */
-export function element(name, content = "", attributes = {}) {
-  const created = document.createElement(name);
-  created.append(...(Array.isArray(content) ? content : [content]));
-  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
-  return created;
-}
 
 /** Writes only changed text, so that screen readers announce nothing else. */
 function write(id, text) {
@@ -69,15 +62,50 @@ function show(status) {
   write("requests", status.requests.toLocaleString());
   write("connections", status.connections.toLocaleString());
   write("bodies", `${bytes(status.bodies.used)} of ${bytes(status.bodies.size)}`);
-  write("cache", cacheHits(status.has_cache));
+  write("cache", cacheHits(status.cache));
   write("credentials", credentials(status));
-  byId("identity-rows").replaceChildren(...status.identities.map(identity));
-  byId("origin-rows").replaceChildren(...status.origins.map((it) => origin(it, status.point[0])));
+  const now = status.point[0];
+  rows("route-rows", status.routes.map(route));
+  write("other-routes", otherRoutes(status));
+  rows("origin-rows", status.origins.map((it) => origin(it, now)));
+  rows("identity-rows", status.identities.map(identity));
+  rows("caller-rows", status.callers.map(caller));
+  rows("issuer-rows", status.issuers.map(issuer));
+  offer("callers", status.callers.length || status.issuers.length);
+  rows("server-rows", status.cache?.servers.map(server) ?? []);
+  write("store", status.cache ? store(status.cache) : "");
+  offer("cache-servers", status.cache);
+  rows("gateway-rows", status.fleet?.members?.map(gateway) ?? []);
+  write("fleet-state", status.fleet && !status.fleet.members ? "Redis does not respond." : "");
+  offer("fleet", status.fleet);
   showPlots();
 }
 
-function cacheHits(hasCache) {
-  if (!hasCache) return "no cache";
+function otherRoutes({ routes, other_routes: others }) {
+  if (!routes.length) return "No requests yet.";
+  return others ? `${others} more had requests.` : "";
+}
+
+/** Replaces the rows of a table, and hides a table without rows. */
+function rows(id, elements) {
+  byId(id).replaceChildren(...elements);
+  byId(id).closest("table").hidden = !elements.length;
+}
+
+/** Shows a section and its link, or hides them. */
+function offer(id, isShown) {
+  byId(id).closest("section").hidden = !isShown;
+  document.querySelector(`nav a[href="#${id}"]`).hidden = !isShown;
+}
+
+function store({ problem, stored, evicted, dropped, errors, pending_removals: pending }) {
+  const counts = [[stored, "stored"], [evicted, "evicted"], [dropped, "dropped"], [errors, "failed queries"], [pending, "removals wait"]];
+  const text = counts.map(([count, name]) => `${count.toLocaleString()} ${name}`).join(", ");
+  return `${problem ? `Requests bypass the cache: ${problem}. ` : ""}Since the start: ${text}.`;
+}
+
+function cacheHits(cache) {
+  if (!cache) return "no cache";
   const [lookups, hits] = [6, 7].map((column) => points.reduce((sum, point) => sum + point[column], 0));
   return lookups ? `${Math.round((hits / lookups) * 100)} % in 2 min` : "no lookups in 2 min";
 }
@@ -91,61 +119,9 @@ function credentials({ identities, reasons }) {
   return reasons ? "do not expire" : "checking";
 }
 
-function identity({ name, source, error, expires_in: left, sessions, calls }) {
-  const cell = (text, label, attributes = {}) => element("td", text, { role: "cell", "data-name": label, ...attributes });
-  const cells = [
-    element("th", name, { role: "rowheader", scope: "row" }),
-    cell(error ?? "no error", "State", { class: error ? "bad-text" : "ok-text" }),
-    cell(source, "Source"),
-    cell(left === null ? "–" : span(left), "Expires in"),
-    cell(sessions === null ? "–" : String(sessions), "Sessions"),
-    cell(`${calls.succeeded}, ${calls.failed} failed`, "Calls"),
-  ];
-  return element("tr", cells, { role: "row" });
-}
-
-function span(seconds) {
-  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  return parts.map((part) => String(part).padStart(2, "0")).join(":");
-}
-
-/** Both times are the gateway's, so the browser's clock does not matter. */
-function since(time, now) {
-  const seconds = Math.round((now - time) / 1000);
-  if (seconds < 2) return "now";
-  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const [size, unit] = units.find(([size]) => seconds >= size);
-  return `${Math.floor(seconds / size)} ${unit} ago`;
-}
-
 function bytes(count) {
   const power = Math.min(4, Math.floor(Math.log2(Math.max(1, count)) / 10));
   return `${Number((count / 1024 ** power).toFixed(1))} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
-}
-
-function seconds(value) {
-  if (value === null) return "–";
-  return value < 1 ? `${Number((value * 1000).toPrecision(2))} ms` : `${Number(value.toPrecision(3))} s`;
-}
-
-function origin({ name, host, port, resolves, rate, last_response: last }, now) {
-  let [state, kind] = ["no requests yet", ""];
-  if (resolves === false) [state, kind] = ["name does not resolve", "bad-text"];
-  else if (last?.error) [state, kind] = [last.error, "bad-text"];
-  else if (last?.status >= 500) [state, kind] = ["failing", "bad-text"];
-  else if (last?.status === 401 || last?.status === 403) state = "rejected the last request";
-  else if (last) [state, kind] = ["responding", "ok-text"];
-  const resolved = { true: "resolves", false: "does not resolve", null: "checking" }[resolves];
-  const when = last ? `${last.status ?? last.error}, ${since(last.at, now)}` : "none";
-  const cell = (text, label, attributes = {}) => element("td", text, { role: "cell", "data-name": label, ...attributes });
-  const cells = [
-    element("th", name, { role: "rowheader", scope: "row" }),
-    cell(state, "State", { class: kind }),
-    cell(`${host}:${port} ${resolved}`, "Address"),
-    cell(when, "Last response"),
-    cell(String(rate), "Requests/s"),
-  ];
-  return element("tr", cells, { role: "row" });
 }
 
 function showPlots() {

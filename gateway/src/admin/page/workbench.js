@@ -1,6 +1,7 @@
 // Signature workbench: sends a saved exchange to the gateway and shows the explanation.
 
-import { element, sentence } from "./page.js";
+import { sentence } from "./page.js";
+import { element } from "./tables.js";
 
 const byId = (id) => document.getElementById(id);
 const MAX_LENGTH = 1024 * 1024;

@@ -149,11 +149,13 @@ async fn page_loads_only_its_own_files() {
         "/page.css",
         "/page.js",
         "/plot.js",
+        "/tables.js",
         "/workbench.js",
         "/icon.svg",
     ];
     let kinds = [
         "text/css",
+        "text/javascript",
         "text/javascript",
         "text/javascript",
         "text/javascript",

@@ -65,7 +65,23 @@ async fn status_events_match_the_traffic() {
         "{finished} {failed}"
     );
     assert_eq!((lookups, hits), (3, 2));
-    assert_eq!(status["has_cache"], true);
+    assert_eq!(status["cache"]["problem"], Value::Null);
+    assert_eq!(status["cache"]["servers"], json!([]), "a store in memory");
+    assert_eq!(status["fleet"], Value::Null);
+    let routes = status["routes"].as_array().expect("an array");
+    let shown: Vec<_> = routes
+        .iter()
+        .map(|route| (&route["route"], &route["origin"], &route["failed"]))
+        .collect();
+    let [orders, down] = ["orders", "down"].map(|origin| json!(origin));
+    let [orders_route, down_route] = ["api.example.com/orders", "/down"].map(|route| json!(route));
+    let [none, all] = [0.0, 1.0].map(|share| json!(share));
+    assert_eq!(
+        shown,
+        [(&orders_route, &orders, &none), (&down_route, &down, &all)]
+    );
+    assert!(routes[0]["p99"].is_f64(), "{routes:?}");
+    assert_eq!(status["other_routes"], 0);
     assert_eq!(status["stopping"], false);
     assert_eq!(status["bodies"], json!({ "size": 268_435_456, "used": 0 }));
     let identity = &status["identities"][0];

@@ -2,9 +2,15 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
+use axum::{Router, response::IntoResponse, routing::any};
+use http::StatusCode;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -94,6 +100,57 @@ async fn post_is_not_retried_after_integration_timeout() {
             (503, r#"{"message":"Service Unavailable"}"#)
         );
         assert_eq!(origin.requests().len() - before, 1, "{length}");
+    }
+}
+
+/// The offset of a rejected request is a claim of the origin.
+#[tokio::test]
+async fn metrics_show_retries_and_the_accepted_clock_of_an_origin() {
+    for (accepts_later, offset) in [(true, 3590..=3601), (false, 0..=0)] {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = requests.clone();
+        let router = Router::new()
+            .route("/busy", any(|| async { StatusCode::BAD_GATEWAY }))
+            .fallback(move || {
+                let number = counted.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    if number > 0 && accepts_later {
+                        return StatusCode::OK.into_response();
+                    }
+                    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+                    let body = r#"{"message":"Signature expired: 20150830T123600Z is now earlier than 20150830T133100Z"}"#;
+                    let headers = [("x-amzn-errortype", "InvalidSignatureException"), ("date", &*date)];
+                    (StatusCode::FORBIDDEN, headers, body).into_response()
+                }
+            });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let config = support::config(&url, "recovery = true\n")
+            + "max_attempts = 3\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        let gateway = Gateway::with_config(&config);
+        let expected = if accepts_later { 200 } else { 502 };
+        let host = "host: api.example.com\r\nconnection: close\r\n\r\n";
+        let skewed = format!("POST /orders HTTP/1.1\r\n{host}");
+        assert_eq!(exchange(gateway.address, &skewed).await.status, expected);
+        let busy = format!("GET /orders/busy HTTP/1.1\r\n{host}");
+        assert_eq!(exchange(gateway.address, &busy).await.status, 502);
+
+        let admin = gateway.printed_after("admin http://");
+        let address = admin.parse().expect("an address");
+        let scrape = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+        let metrics = exchange(address, &scrape).await.body;
+        let seconds: i64 = metrics
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("sigv4_gateway_origin_clock_offset_seconds{origin=\"orders\"} ")
+            })
+            .and_then(|text| text.parse().ok())
+            .expect("an offset");
+        assert!(offset.contains(&seconds), "{seconds}");
+        let retries =
+            "sigv4_gateway_retries_total{origin=\"orders\",route=\"api.example.com/orders\"} 2\n";
+        assert!(metrics.contains(retries), "{metrics}");
     }
 }
 

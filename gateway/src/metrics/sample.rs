@@ -1,35 +1,31 @@
-//! Per-second samples of the metrics, for the plots of the status page.
+//! Samples of the metrics, for the status page and for the other gateways of a fleet.
 
 use std::{collections::BTreeMap, iter, time::Duration};
 
-use prometheus::{core::Collector, proto::Metric};
+use prometheus::{
+    core::Collector,
+    proto::{Histogram, Metric},
+};
 
-use crate::metrics::Metrics;
+use super::Metrics;
 
 /// Counter values at one moment.
 #[derive(Default)]
-pub(super) struct Totals {
-    pub(super) requests: u64,
+pub(crate) struct Totals {
+    pub(crate) requests: u64,
     failed: u64,
-    /// Upper bound in seconds, and number of requests that took no longer.
-    buckets: Vec<(f64, u64)>,
+    buckets: Buckets,
     cache_lookups: u64,
     cache_hits: u64,
     origin_requests: BTreeMap<String, u64>,
 }
 
 impl Totals {
-    pub(super) fn read(metrics: &Metrics) -> Self {
+    pub(crate) fn read(metrics: &Metrics) -> Self {
         let mut totals = Self::default();
         for_each(&metrics.durations, |metric| {
-            let durations = metric.get_histogram();
-            totals.requests += durations.get_sample_count();
-            let buckets = durations.get_bucket();
-            totals.buckets.resize(buckets.len(), (0.0, 0));
-            for ((bound, count), bucket) in totals.buckets.iter_mut().zip(buckets) {
-                *bound = bucket.upper_bound();
-                *count += bucket.cumulative_count();
-            }
+            totals.requests += metric.get_histogram().get_sample_count();
+            totals.buckets.add(metric.get_histogram());
         });
         for_each(&metrics.requests, |metric| {
             if label(metric, "code").starts_with('5') {
@@ -54,16 +50,9 @@ impl Totals {
     }
 
     /// Returns the changes since `before`; `at` is in milliseconds since the epoch.
-    pub(super) fn point_since(&self, before: &Self, at: u64, elapsed: Duration) -> Point {
-        let counts_before = before.buckets.iter().map(|(_, count)| *count);
-        let buckets: Vec<_> = self
-            .buckets
-            .iter()
-            .zip(counts_before.chain(iter::repeat(0)))
-            .map(|((bound, count), earlier)| (*bound, count.saturating_sub(earlier)))
-            .collect();
+    pub(crate) fn point_since(&self, before: &Self, at: u64, elapsed: Duration) -> Point {
         let requests = self.requests.saturating_sub(before.requests);
-        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, requests, share));
+        let [p50, p90, p99] = self.buckets.quantiles_since(&before.buckets, requests);
         Point(
             at,
             per_second(requests, elapsed),
@@ -77,16 +66,43 @@ impl Totals {
     }
 
     /// Returns the requests per second to an origin since `before`.
-    pub(super) fn origin_rate(&self, origin: &str, before: &Self, elapsed: Duration) -> f64 {
+    pub(crate) fn origin_rate(&self, origin: &str, before: &Self, elapsed: Duration) -> f64 {
         let requests = |totals: &Self| totals.origin_requests.get(origin).copied().unwrap_or(0);
         per_second(requests(self).saturating_sub(requests(before)), elapsed)
+    }
+}
+
+/// Response times: upper bounds in seconds, and numbers of requests that took no longer.
+#[derive(Clone, Default)]
+pub(super) struct Buckets(Vec<(f64, u64)>);
+
+impl Buckets {
+    pub(super) fn add(&mut self, durations: &Histogram) {
+        let buckets = durations.get_bucket();
+        self.0.resize(buckets.len(), (0.0, 0));
+        for ((bound, count), bucket) in self.0.iter_mut().zip(buckets) {
+            *bound = bucket.upper_bound();
+            *count += bucket.cumulative_count();
+        }
+    }
+
+    /// Returns the quantiles 0.5, 0.9 and 0.99 of the requests since `before`, in seconds.
+    pub(super) fn quantiles_since(&self, before: &Self, requests: u64) -> [Option<f64>; 3] {
+        let counts_before = before.0.iter().map(|(_, count)| *count);
+        let buckets: Vec<_> = self
+            .0
+            .iter()
+            .zip(counts_before.chain(iter::repeat(0)))
+            .map(|((bound, count), earlier)| (*bound, count.saturating_sub(earlier)))
+            .collect();
+        [0.5, 0.9, 0.99].map(|share| quantile(&buckets, requests, share))
     }
 }
 
 /// Sample of one second, an array in JSON: end in milliseconds since the epoch; requests and failed requests per
 /// second; response times in seconds at the quantiles 0.5, 0.9 and 0.99; cache lookups and cache hits.
 #[derive(Clone, serde::Serialize)]
-pub(super) struct Point(
+pub(crate) struct Point(
     u64,
     f64,
     f64,
@@ -97,22 +113,36 @@ pub(super) struct Point(
     u64,
 );
 
-fn for_each(collector: &impl Collector, mut visit: impl FnMut(&Metric)) {
+impl Point {
+    pub(crate) fn requests_per_second(&self) -> f64 {
+        self.1
+    }
+
+    pub(crate) fn failed_per_second(&self) -> f64 {
+        self.2
+    }
+
+    pub(crate) fn p99(&self) -> Option<f64> {
+        self.5
+    }
+}
+
+pub(super) fn for_each(collector: &impl Collector, mut visit: impl FnMut(&Metric)) {
     for family in collector.collect() {
         family.get_metric().iter().for_each(&mut visit);
     }
 }
 
-fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
+pub(super) fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     let found = metric.get_label().iter().find(|label| label.name() == name);
     found.map_or("", |label| label.value())
 }
 
-fn count(metric: &Metric) -> u64 {
+pub(super) fn count(metric: &Metric) -> u64 {
     metric.get_counter().get_value() as u64
 }
 
-fn per_second(count: u64, elapsed: Duration) -> f64 {
+pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
     let rate = count as f64 / elapsed.as_secs_f64().max(0.001);
     (rate * 10.0).round() / 10.0
 }
