@@ -20,6 +20,7 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 from fleet import check, free_port
+from moto_server import start_moto
 
 import fleet
 
@@ -31,18 +32,6 @@ STATIC = 'source = "static"\naccess_key_id = "{}"\nsecret_access_key = "{}"'
 def policy(actions, resource="*"):
     statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def start_moto(port):
-    command = [sys.executable, "-EsB", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5)
-            return process
-        except OSError:
-            time.sleep(0.1)
-    sys.exit("moto_server has not started")
 
 
 def set_up(url):

@@ -1,0 +1,455 @@
+"""The alert rules of gateway/deploy/prometheus and the dashboard of gateway/deploy/grafana: promtool checks and tests
+the rules, and parses each expression. Then Prometheus reads two gateways of which most parts fail: each name, label and
+value in an expression is one of theirs, each query of the dashboard has a result, and the alerts are pending. First
+argument: the gateway's program. Prints the number of passed checks. Needs promtool and prometheus, which it takes from
+Debian's package."""
+
+import contextlib
+import datetime
+import http.client
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from urllib.parse import quote
+
+import yaml
+
+import debian
+from fleet import free_port
+
+GATEWAY = sys.argv[1]
+TREE = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = TREE / "gateway/deploy"
+RULES = DEPLOY / "prometheus/alerts.yaml"
+TESTS = DEPLOY / "prometheus/alerts_test.yaml"
+DASHBOARD = DEPLOY / "grafana/sigv4-gateway.json"
+# Labels that Prometheus adds; outside of Kubernetes there is no namespace.
+TARGET_LABELS = {"namespace", "job", "instance"}
+SEVERITIES = {"warning", "critical"}
+VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$route": ".*"}
+CREDENTIALS_SECONDS = 140  # below the limit of the alert, and longer than the test takes
+WAIT_SECONDS = 40
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_:][A-Za-z0-9_:]*|\d[\w.]*|=~|!~|!=|\S')
+NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+AGGREGATIONS = {"avg", "count", "max", "min", "sum"}
+GROUPINGS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
+OPERATORS = {"and", "bool", "offset", "or", "unless"}
+passed = 0
+
+
+def check(what, got, wanted=True):
+    global passed
+    if got != wanted:
+        sys.exit(f"prometheus: {what}: {got}, not {wanted}")
+    passed += 1
+
+
+def run(what, *command, **options):
+    result = subprocess.run(command, capture_output=True, text=True, **options)
+    check(f"{what}: {result.stdout}{result.stderr}", result.returncode, 0)
+
+
+def rules():
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def substituted(expression):
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+def check_texts():
+    """Each rule has its fields, and a test in which it fires and one in which it does not."""
+    fires, rests = set(), set()
+    for test in yaml.safe_load(TESTS.read_text())["tests"]:
+        for case in test["alert_rule_test"]:
+            (fires if case.get("exp_alerts") else rests).add(case["alertname"])
+    for rule in rules():
+        name = rule["alert"]
+        check(f"{name}: keys", set(rule), {"alert", "expr", "for", "labels", "annotations"})
+        check(f"{name}: severity", rule["labels"]["severity"] in SEVERITIES)
+        check(f"{name}: texts", set(rule["annotations"]), {"summary", "description"})
+        description = rule["annotations"]["description"]
+        sentences = [part for part in re.split(r"(?<=\.) (?=[A-Z])", description) if part]
+        check(f"{name}: sentences of the description", len(sentences), 2)
+        check(f"{name}: the value in the first sentence", "$value" in sentences[0])
+        check(f"{name}: a test in which it fires", name in fires)
+        check(f"{name}: a test in which it does not fire", name in rests)
+    check("names of rules in tests", fires | rests, {rule["alert"] for rule in rules()})
+
+
+def check_dashboard(dashboard):
+    """Grafana shows a wrong dashboard without an error, so its parts and its layout are compared here."""
+    check("schema version", dashboard["schemaVersion"], 39)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    check("variables", variables, {"datasource", "instance", "route"})
+    panels = dashboard["panels"]
+    check("unique numbers of panels", len({panel["id"] for panel in panels}), len(panels))
+    cells = [
+        (x, y)
+        for position in (panel["gridPos"] for panel in panels)
+        for x in range(position["x"], position["x"] + position["w"])
+        for y in range(position["y"], position["y"] + position["h"])
+    ]
+    check("no overlaps", len(set(cells)), len(cells))
+    check("within 24 columns", max(x for x, _ in cells), 23)
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in panels:
+        if panel["type"] == "row":
+            continue
+        check(f"{panel['title']}: data source", panel["datasource"], source)
+        check(f"{panel['title']}: queries", len(panel["targets"]) > 0)
+        numbers = [target["refId"] for target in panel["targets"]]
+        check(f"{panel['title']}: unique queries", len(set(numbers)), len(numbers))
+        for target in panel["targets"]:
+            check(f"{panel['title']}: data source of a query", target["datasource"], source)
+            used = set(re.findall(r"\$(\w+)", target["expr"]))
+            check(f"{panel['title']}: variables", used <= variables | {"__rate_interval"})
+
+
+def queries(dashboard):
+    """Returns the title, expression and legend of each query."""
+    return [
+        (panel["title"], substituted(target["expr"]), target["legendFormat"])
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    ]
+
+
+def parses(promtool, expression):
+    record = {"groups": [{"name": "test", "rules": [{"record": "test", "expr": expression}]}]}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(record, file)
+        file.flush()
+        return subprocess.run([promtool, "check", "rules", file.name], capture_output=True).returncode == 0
+
+
+def parsed(expression):
+    """Returns the selectors, each with its matchers, and the labels by which results are grouped or matched."""
+    tokens = TOKEN.findall(expression) + [""]
+    selectors, groupings, index = [], set(), 0
+    while index < len(tokens):
+        token, following = tokens[index], tokens[min(index + 1, len(tokens) - 1)]
+        index += 1
+        if token in GROUPINGS:
+            if following == "(":
+                end = tokens.index(")", index)
+                groupings.update(filter(NAME.fullmatch, tokens[index:end]))
+                index = end + 1
+        elif not NAME.fullmatch(token) or token in AGGREGATIONS | OPERATORS or following == "(":
+            continue
+        else:
+            matchers = []
+            if following == "{":
+                end = tokens.index("}", index)
+                words = [word for word in tokens[index + 1 : end] if word != ","]
+                matchers = [(words[i], words[i + 1], json.loads(words[i + 2])) for i in range(0, len(words), 3)]
+                index = end + 1
+            selectors.append((token, matchers))
+    return selectors, groupings
+
+
+class Known:
+    """The names, labels and values that gateways export."""
+
+    def __init__(self, text):
+        self.labels, self.values = {"up": set(TARGET_LABELS)}, {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                continue
+            name, labels = re.match(r"([^{ ]*)(?:\{(.*)\})? ", line).groups()
+            pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or "")
+            self.labels.setdefault(name, set(TARGET_LABELS)).update(label for label, _ in pairs)
+            for label, value in pairs:
+                self.values.setdefault(label, set()).add(value)
+        # Which of them occur depends on the origin's responses.
+        causes = (TREE / "src/doctor/cause.rs").read_text()
+        self.values["cause"].update(re.findall(r'^ {4}\w+: "([a-z-]+)", \[', causes, re.MULTILINE))
+        self.jobs = documented_jobs()
+
+    def problems(self, expression):
+        """Returns the names, labels and values that no gateway exports."""
+        selectors, groupings = parsed(expression)
+        if not selectors:
+            return ["no metric"]
+        problems, found = [], set()
+        for metric, matchers in selectors:
+            if metric not in self.labels:
+                problems.append(metric)
+                continue
+            found |= self.labels[metric]
+            for label, operator, value in matchers:
+                if label not in self.labels[metric]:
+                    problems.append(f"{metric}: {label}")
+                elif label == "job":
+                    problems += [job for job in self.jobs if not re.fullmatch(value, job)]
+                elif label not in TARGET_LABELS:
+                    parts = value.split("|") if operator in ("=~", "!~") else [re.escape(value)]
+                    known = self.values.get(label, set())
+                    missing = [part for part in parts if not any(re.fullmatch(part, one) for one in known)]
+                    problems += [f"{label}: {part}" for part in missing]
+        return problems + sorted(groupings - found)
+
+
+def documented_jobs():
+    """Returns the job of docs/deploy.md, and that of a ServiceMonitor, which is the name of the Service."""
+    job = re.search(r"job_name: (\S+)", (TREE / "docs/deploy.md").read_text())[1]
+    service = yaml.safe_load((DEPLOY / "kubernetes/prometheus/service.yaml").read_text())
+    return [job, service["metadata"]["name"]]
+
+
+@contextlib.contextmanager
+def started(*command, **options):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def configuration(work, origin):
+    """Returns the configuration of a gateway of which one route works, without its cache."""
+    expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=CREDENTIALS_SECONDS)
+    keys = {
+        "Version": 1,
+        "AccessKeyId": "AKIDEXAMPLE",
+        "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        "Expiration": expiry.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    (work / "keys.json").write_text(json.dumps(keys))
+    closed = free_port()
+    return f"""
+        [server]
+        listen = "127.0.0.1:0"
+        [admin]
+        listen = "127.0.0.1:0"
+        [cache]
+        redis = "redis://127.0.0.1:{closed}/"
+        [[identity]]
+        name = "expiring"
+        source = "file"
+        file = "{work}/keys.json"
+        [[identity]]
+        name = "missing"
+        source = "process"
+        command = ["false"]
+        [[identity]]
+        name = "sessions"
+        chain = ["expiring"]
+        role_arn = "arn:aws:iam::123456789012:role/sessions"
+        session_name = "{{request_id}}"
+        region = "us-east-1"
+        sts_endpoint = "http://127.0.0.1:{closed}"
+        [verify]
+        service = "execute-api"
+        region = "us-east-1"
+        [[verify.key]]
+        access_key_id = "AKIDEXAMPLE"
+        secret_access_key = "secret"
+        [[origin]]
+        name = "demo"
+        url = "{origin}"
+        service = "execute-api"
+        region = "us-east-1"
+        identity = "expiring"
+        [[origin]]
+        name = "mistaken"
+        url = "{origin}"
+        signed_host = "api.example.com"
+        service = "execute-api"
+        region = "us-east-1"
+        identity = "expiring"
+        [[route]]
+        path = "/works"
+        origin = "demo"
+        verify = false
+        cache = true
+        [[route]]
+        path = "/verified"
+        origin = "demo"
+        [[route]]
+        path = "/mistaken"
+        origin = "mistaken"
+        verify = false
+        [[route]]
+        path = "/missing"
+        origin = "demo"
+        verify = false
+        identity = "missing"
+        [[route]]
+        path = "/sessions"
+        origin = "demo"
+        verify = false
+        identity = "sessions"
+    """
+
+
+STATUSES = {"/works": 200, "/verified": 403, "/mistaken": 502, "/missing": 503, "/sessions": 503, "/nowhere": 403}
+
+
+def get(address, target):
+    connection = http.client.HTTPConnection(address, timeout=20)
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+class Prometheus:
+    """Reads the gateways each second, and evaluates the rules."""
+
+    def __init__(self, work, admins):
+        self.address = f"127.0.0.1:{free_port()}"
+        config = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES)],
+            "scrape_configs": [{"job_name": documented_jobs()[0], "static_configs": [{"targets": admins}]}],
+        }
+        (work / "prometheus.yml").write_text(yaml.safe_dump(config))
+        self.options = [f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={work}/data"]
+        self.options += [f"--web.listen-address={self.address}", "--log.level=error"]
+
+    def api(self, path):
+        status, body = get(self.address, f"/api/v1/{path}")
+        if status != 200:
+            sys.exit(f"prometheus: {path}: {status}: {body}")
+        return json.loads(body)["data"]
+
+    def query(self, expression):
+        return self.api(f"query?query={quote(expression, safe='')}")["result"]
+
+    def wait_until_ready(self):
+        for _ in range(WAIT_SECONDS * 10):
+            with contextlib.suppress(OSError):
+                if get(self.address, "/-/ready")[0] == 200:
+                    return
+            time.sleep(0.1)
+        sys.exit("prometheus has not started")
+
+    def active(self):
+        """Returns the alerts that are pending or firing."""
+        return {alert["labels"]["alertname"] for alert in self.api("alerts")["alerts"]}
+
+
+def wait_for(what, probe, wanted, traffic=lambda: None):
+    """Sends requests until the probe returns the result."""
+    end = time.monotonic() + WAIT_SECONDS
+    while (got := probe()) != wanted and time.monotonic() < end:
+        traffic()
+        time.sleep(0.5)
+    check(what, got, wanted)
+
+
+def check_queries(prometheus, dashboard, traffic):
+    for title, expression, legend in queries(dashboard):
+        wait_for(f"{title}: a result of {expression}", lambda: bool(prometheus.query(expression)), True, traffic)
+        for series in prometheus.query(expression):
+            labels = set(re.findall(r"{{(\w+)}}", legend))
+            check(f"{title}: labels of the legend", labels <= set(series["metric"]))
+
+
+def check_alerts(prometheus, gateways, traffic):
+    failing = {
+        "SigV4GatewayCacheDown",
+        "SigV4GatewayCallersRejected",
+        "SigV4GatewayCredentialsExpiring",
+        "SigV4GatewayCredentialsUnavailable",
+        "SigV4GatewayOriginErrors",
+        "SigV4GatewayOriginRejectsSignatures",
+        "SigV4GatewaySessionsFailing",
+    }
+    wait_for("alerts", prometheus.active, failing, traffic)
+    gateways[0].kill()
+    others = failing - {"SigV4GatewayCacheDown"}
+    down = {"SigV4GatewayDown", "SigV4GatewayCacheDegraded"}
+    wait_for("one gateway down", lambda: prometheus.active() - others, down)
+    gateways[1].kill()
+    wait_for("all gateways down", lambda: {"SigV4GatewayDown", "SigV4GatewayAllDown"} <= prometheus.active(), True)
+    for group in prometheus.api("rules")["groups"]:
+        for rule in group["rules"]:
+            check(f"{rule['name']}: {rule.get('lastError')}", rule["health"], "ok")
+
+
+def check_names(promtool, known, dashboard):
+    expressions = [(rule["alert"], rule["expr"]) for rule in rules()]
+    expressions += [(title, expression) for title, expression, _ in queries(dashboard)]
+    for name, expression in expressions:
+        check(f"{name}: {expression} is parsed", parses(promtool, expression))
+        check(f"{name}: unknown names, labels and values", known.problems(expression), [])
+    for rule in rules():
+        labels = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+        exported = set().union(*(known.labels[metric] for metric, _ in parsed(rule["expr"])[0]))
+        check(f"{rule['alert']}: labels in texts", labels <= exported)
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            query = variable["query"]["query"]
+            check(f"{variable['name']}: definition", variable["definition"], query)
+            selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", substituted(query)).groups()
+            check(f"{variable['name']}: names", known.problems(f"sum by ({label}) ({selector})"), [])
+
+
+def check_the_checks(promtool, known):
+    check("an invalid expression", parses(promtool, "sum by (code (up)"), False)
+    requests = "sigv4_gateway_requests_total"
+    for expression, problem in [
+        ("sigv4_gateway_retries_total", "sigv4_gateway_retries_total"),
+        (f'rate({requests}{{status="200"}}[5m])', f"{requests}: status"),
+        (f'{requests}{{code=~"2..|7.."}}', "code: 7.."),
+        (f"sum by (phase) ({requests})", "phase"),
+        (f"{requests} / on (kind) group_left () {requests}", "kind"),
+        ('up{job="gateway"}', "sigv4-gateway"),
+    ]:
+        check(f"{expression} is reported", problem in known.problems(expression))
+
+
+def main():
+    promtool, server = debian.unpack("prometheus", "promtool", "prometheus")
+    dashboard = json.loads(DASHBOARD.read_text())
+    run("check rules", promtool, "check", "rules", RULES)
+    run("test rules", promtool, "test", "rules", TESTS.name, cwd=TESTS.parent)
+    check_texts()
+    check_dashboard(dashboard)
+    with contextlib.ExitStack() as stack:
+        work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        log = stack.enter_context(tempfile.TemporaryFile("w+"))
+        demo = stack.enter_context(started(GATEWAY, "--listen", "127.0.0.1:0", stderr=log))
+        origin = re.match("origin +(http://[^ ]*) ", demo.stdout.readline())[1]
+        (work / "gateway.toml").write_text(configuration(work, origin))
+        gateways, addresses, admins = [], [], []
+        for _ in range(2):
+            gateway = stack.enter_context(started(GATEWAY, "--config", work / "gateway.toml", stderr=log))
+            admins.append(re.match("admin http://([^ /]*)/? ", gateway.stdout.readline())[1])
+            addresses.append(re.match("gateway http://([^ ]*) ", gateway.stdout.readline())[1])
+            gateways.append(gateway)
+        prometheus = Prometheus(work, admins)
+        stack.enter_context(started(server, *prometheus.options))
+        prometheus.wait_until_ready()
+        # Before the first call for credentials, so that Prometheus sees the counters grow.
+        wait_for("gateways", lambda: len(prometheus.query("sigv4_gateway_requests_in_flight")), 2)
+
+        def traffic():
+            for address in addresses:
+                for target in STATUSES:
+                    get(address, target)
+
+        for address in addresses:
+            check("statuses", {target: get(address, target)[0] for target in STATUSES}, STATUSES)
+        metrics = get(admins[0], "/metrics")[1]
+        run("check metrics", promtool, "check", "metrics", input=metrics)
+        known = Known(metrics)
+        check_names(promtool, known, dashboard)
+        check_the_checks(promtool, known)
+        check_queries(prometheus, dashboard, traffic)
+        check_alerts(prometheus, gateways, traffic)
+    print(passed)
+
+
+main()
