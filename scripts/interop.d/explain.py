@@ -4,7 +4,9 @@ A stand-in for API Gateway and S3 rejects each request and shows the canonical r
 program. Needs curl, node and npm, and the Python of `scripts/interop.d/python explain`."""
 
 import hashlib
+import io
 import json
+import logging
 import os
 import socketserver
 import subprocess
@@ -18,7 +20,10 @@ import requests
 from aws_requests_auth.aws_auth import AWSRequestsAuth
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from botocore.session import get_session
 from botocore.utils import normalize_url_path
 from requests_aws4auth import AWS4Auth
 
@@ -109,6 +114,43 @@ def check(name, saved, part, signer):
         passed += 1
 
 
+def botocore_log(url):
+    """Returns the debug log of a request that the origin rejects."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("botocore", "urllib3")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    config = Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"})
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
+    client = get_session().create_client("s3", region_name=REGION, endpoint_url=url, config=config, **keys)
+    try:
+        client.get_object(Bucket="bucket", Key="a b")
+        sys.exit("botocore: the origin has not rejected the request")
+    except ClientError:
+        pass
+    for logger in loggers:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    return log.getvalue()
+
+
+def check_log(log):
+    """Checks the diagnosis of a log, whose signature a secret proves right or wrong."""
+    global passed
+    for secret, words in [
+        (None, "the secret access key does not belong to the"),
+        (SECRET, "the given secret access key made this signature"),
+        ("another-secret", "did not make this signature with the given secret access key"),
+    ]:
+        text = explain(log, secret)
+        if not text.startswith("cause  wrong-secret\n") or words not in text or SECRET in text:
+            sys.exit(f"the log of botocore: not {words}: {text}\n{log}")
+        passed += 1
+
+
 def node(script, *arguments):
     tools = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "tower-sigv4", "tools", "explain_node")
     wanted = tools / "-".join(PACKAGES)
@@ -171,6 +213,8 @@ with Server(("127.0.0.1", 0), Origin) as server:
     SigV4Auth(Credentials(KEY, SECRET), "execute-api", REGION).add_auth(request)
     requests.get(request.url, headers=dict(request.headers))
     check("botocore", Origin.saved, "query", "botocore")
+
+    check_log(botocore_log(url))
 
     node(AWS4, str(port), "/bucket?x=1&x=2")
     check("aws4", Origin.saved, "query", "aws4 (Postman, Insomnia)")

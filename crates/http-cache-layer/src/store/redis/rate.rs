@@ -10,18 +10,25 @@ use super::connection::{Connection, Lane};
 /// all came at the rate. A request may come before it by the tolerance.
 ///
 /// The time is the server's, so that those of the processes do not matter. A time that is too late, after the server's
-/// clock was set back or the rate was raised, counts as the latest of this rate. KEYS: rate. ARGV: interval and tolerance in
+/// clock was set back or the rate was raised, becomes the latest of this rate. KEYS: rate. ARGV: interval and tolerance in
 /// microseconds. Returns the microseconds to wait, or 0 for an admitted request.
 const TAKE: &str = "
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local due = tonumber(redis.call('GET', KEYS[1]) or '') or now
 local latest = now + tonumber(ARGV[1]) + tonumber(ARGV[2])
-if due < now then due = now elseif due > latest then due = latest end
+local function store()
+  redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.ceil((due - now) / 1000))
+end
+if due < now then due = now end
+if due > latest then
+  due = latest
+  store()
+end
 local wait = due - now - tonumber(ARGV[2])
 if wait > 0 then return math.ceil(wait) end
 due = due + tonumber(ARGV[1])
-redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.ceil((due - now) / 1000))
+store()
 return 0";
 
 /// Maximum number of requests in a time: one in each interval, and a burst at once.
