@@ -61,8 +61,8 @@ fn the_secret_checks_a_logged_signature() {
     for (given, rejection, cause, words) in [
         (secret, &same, Cause::WrongSecret, by_secret),
         ("another", &same, Cause::WrongSecret, by_another),
-        (secret, &other, Cause::QueryEncoding, "query"),
-        ("another", &other, Cause::QueryEncoding, "query"),
+        (secret, &other, Cause::QueryChanged, "query"),
+        ("another", &other, Cause::QueryChanged, "query"),
         (secret, &opaque(), Cause::Mismatch, "does not show"),
         ("another", &opaque(), Cause::WrongSecret, by_another),
     ] {
