@@ -125,6 +125,38 @@ async fn buckets_in_the_host_are_those_of_the_routes() {
 }
 
 #[tokio::test]
+async fn buckets_in_hosts_that_the_route_does_not_read_are_rejected() {
+    let by_host = "[[route]]\nhost = \"{bucket}.s3.example.com\"\nmethods = [\"GET\"]\npath = \"/\"\norigin = \"s3\"\n";
+    let (origin, gateway) = start("post_policy = true\n", by_host).await;
+    // The route would take the key's first segment for the bucket.
+    for host in [
+        "bucket.s3.us-east-1.amazonaws.com",
+        "bucket.s3.amazonaws.com",
+        "bucket.s3.example.com",
+    ] {
+        let mut in_host = form();
+        "/".clone_into(&mut in_host.target);
+        host.clone_into(&mut in_host.host);
+        let response = send(&gateway, &in_host).await;
+        assert_eq!(response.status, 403, "{host}: {}", response.body);
+        assert!(
+            response.body.contains("the host of the form"),
+            "{}",
+            response.body
+        );
+        assert!(origin.take().is_empty(), "{host}");
+    }
+    // The route reads the bucket of a host with a dot at its end, in which the verification sees none.
+    let route = "[[route]]\nhost = \"{bucket}.s3.example.com\"\npath = \"/\"\norigin = \"s3\"\n";
+    let (other, gateway) = start("post_policy = true\n", route).await;
+    let mut in_path = form();
+    "other.s3.example.com.".clone_into(&mut in_path.host);
+    let response = send(&gateway, &in_path).await;
+    assert_eq!(response.status, 403, "{}", response.body);
+    assert!(other.take().is_empty());
+}
+
+#[tokio::test]
 async fn invalid_forms_never_reach_the_origin() {
     let (origin, gateway) = accepting().await;
     let named = |name: &str| {
