@@ -15,11 +15,12 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Fields with the name of their header (Amazon S3 API Reference, "POST Object" and PutObject).
-const SAME_NAME: [&str; 9] = [
+const SAME_NAME: [&str; 10] = [
     "cache-control",
     "content-disposition",
     "content-encoding",
     "content-language",
+    "content-md5",
     "content-type",
     "expires",
     "x-amz-request-payer",
@@ -126,6 +127,7 @@ mod tests {
         for (name, header) in [
             ("acl", Some("x-amz-acl")),
             ("content-type", Some("content-type")),
+            ("content-md5", Some("content-md5")),
             ("x-amz-meta-owner", Some("x-amz-meta-owner")),
             ("x-amz-checksum-sha256", Some("x-amz-checksum-sha256")),
             ("key", None),
