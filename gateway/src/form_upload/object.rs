@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_sigv4::verify::VerifiedForm;
 
 use super::{FormError, tagging::tags_in_query_form};
+use crate::{authorization::is_of_other_vendor, headers};
 
 /// Bytes of a key that are encoded in a path (Amazon S3 API Reference, "Authenticating Requests", `UriEncode`).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -41,13 +42,10 @@ const SAME_PREFIX: [&str; 5] = [
 pub(super) fn object_head(form: &VerifiedForm, mut head: Parts) -> Result<Parts, FormError> {
     head.method = Method::PUT;
     head.uri = object_uri(form.key(), &head.uri)?;
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
-        head.headers.remove(name);
-    }
-    // Those of the form, not of the file.
-    for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
-        head.headers.remove(name);
-    }
+    // It could name a field, whose header would then be removed (RFC 9110, section 7.6.1).
+    head.headers.remove(header::CONNECTION);
+    // Those of the form, not of the file: no condition of the policy covers them.
+    headers::remove_where(&mut head.headers, |name| describes_object(name.as_str()));
     for (name, value) in form.fields() {
         if let Some((header, text)) = header_of(name, value)? {
             let valid =
@@ -56,6 +54,14 @@ pub(super) fn object_head(form: &VerifiedForm, mut head: Parts) -> Result<Parts,
         }
     }
     Ok(head)
+}
+
+/// Returns `true` for a header that would describe the object, or change the operation.
+fn describes_object(name: &str) -> bool {
+    name.starts_with("content-")
+        || SAME_NAME.contains(&name)
+        || matches!(name, "digest" | "repr-digest")
+        || is_of_other_vendor(name)
 }
 
 fn object_uri(key: &str, form: &Uri) -> Result<Uri, FormError> {
