@@ -7,7 +7,7 @@ use http::StatusCode;
 /// A form that cannot become a request of PutObject.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FormError {
-    /// The key is empty, or has a segment that servers resolve.
+    /// The key is empty, or has a zero byte or a segment that servers resolve.
     Key,
     /// A field that no header of PutObject stands for.
     UnknownField(String),
@@ -34,7 +34,7 @@ impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key => f.write_str(
-                "the form's key is empty or has a segment \".\" or \"..\"; upload to another key",
+                "the form's key is empty, or has a zero byte or a segment \".\" or \"..\"; upload to another key",
             ),
             Self::UnknownField(name) => write!(
                 f,

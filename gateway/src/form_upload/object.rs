@@ -66,7 +66,8 @@ fn describes_object(name: &str) -> bool {
 
 fn object_uri(key: &str, form: &Uri) -> Result<Uri, FormError> {
     let is_resolved = |segment: &str| matches!(segment, "." | "..");
-    if key.is_empty() || key.split('/').any(is_resolved) {
+    // Some servers end a path at a zero byte.
+    if key.is_empty() || key.contains('\0') || key.split('/').any(is_resolved) {
         return Err(FormError::Key);
     }
     let bucket = form.path().trim_end_matches('/');
@@ -117,6 +118,7 @@ mod tests {
             ("/bucket", "a\\..\\b\r\n", Some("/bucket/a%5C..%5Cb%0D%0A")),
             ("/bucket", "", None),
             ("/bucket", "a/../b", None),
+            ("/bucket", "a.html\0.png", None),
             ("/bucket", ".", None),
         ] {
             let uri = object_uri(key, &form.parse().expect("valid"));
