@@ -16,6 +16,7 @@ use crate::{
     sigv4::{
         authorization::{MAX_EXPIRES, is_same_cgi_variable},
         encode,
+        identity::is_access_key_id,
         infer::AwsHost,
         key::{KeyCache, SigningKey},
         scope::{Scope, Timestamp},
@@ -74,11 +75,17 @@ impl ParsedForm {
             return Err(Kind::SessionToken.rejection("the session token has more than 8192 bytes"));
         }
         let credential: Vec<_> = required("x-amz-credential")?.split('/').collect();
-        let [access_key_id, date, region, service, terminator] = credential[..] else {
-            return Err(malformed(
+        let malformed_credential = || {
+            malformed(
                 "the form's x-amz-credential is not an ID, date, region, service and aws4_request",
-            ));
+            )
         };
+        let [access_key_id, date, region, service, terminator] = credential[..] else {
+            return Err(malformed_credential());
+        };
+        if !is_access_key_id(access_key_id) {
+            return Err(malformed_credential());
+        }
         let (_, settings) = find_settings(service, terminator, services)?;
         if !settings.post_policy || !service_rules(service).s3_family {
             return Err(Kind::Scope.rejection(

@@ -529,6 +529,12 @@ const SIGNATURE: &[Attack] = &[
         f.scope(&format!("{ID}/20151228/us-east-1/s3/aws4_request"));
     }),
     ("a short credential", MALFORMED, |f| f.scope(ID)),
+    ("no key ID", MALFORMED, |f| {
+        f.scope("/20151229/us-east-1/s3/aws4_request")
+    }),
+    ("a key ID with a line break", MALFORMED, |f| {
+        f.scope("AKID\r\nOTHER/20151229/us-east-1/s3/aws4_request");
+    }),
     ("a malformed date", SCOPE, |f| f.date("yesterday")),
     ("a date in the future", DENIED, |f| {
         f.date("20151229T020000Z")
