@@ -232,17 +232,47 @@ impl OriginRules {
         }
         self.check_bucket_in_host(head, rule)?;
         let resolved = rule.target.choose(head, rule.strip, rule.prefix.as_ref())?;
-        let pattern = rule.conditions.host.as_ref();
-        match pattern
-            .zip(host(head)?)
-            .and_then(|(known, name)| known.bucket(name))
-        {
+        match rule.bucket_in_host(head)? {
             Some(bucket) => rule
                 .conditions
                 .addressing
                 .apply(resolved, bucket, head.uri.path()),
             None => Ok(resolved),
         }
+    }
+
+    /// Returns the bucket that the rule at an index reads from the host of a request: for a rule whose host is
+    /// `{bucket}.s3.example.com`.
+    ///
+    /// A proxy that reads the bucket from the host by other means can compare the two.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     Origin, SigningSettings,
+    ///     origin::{OriginRule, OriginRules},
+    /// };
+    ///
+    /// let origin = Origin::new("http://minio:9000", SigningSettings::new("s3", "us-east-1")?)?;
+    /// let rule = OriginRule::any().with_host("{bucket}.s3.example.com")?;
+    /// let rules = OriginRules::new().add_rule(rule, origin);
+    ///
+    /// let request = Request::get("/key").header("host", "photos.s3.example.com:8443").body(()).unwrap();
+    /// assert_eq!(rules.bucket_in_host(0, &request.into_parts().0), Some("photos"));
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    #[must_use]
+    pub fn bucket_in_host<'a>(&self, position: usize, head: &'a Parts) -> Option<&'a str> {
+        let rule = self.inner.rules.get(position)?;
+        rule.bucket_in_host(head).ok().flatten()
+    }
+}
+
+impl Rule {
+    fn bucket_in_host<'a>(&self, head: &'a Parts) -> Result<Option<&'a str>, Error> {
+        let pattern = self.conditions.host.as_ref();
+        let found = pattern.zip(host(head)?);
+        Ok(found.and_then(|(known, name)| known.bucket(name)))
     }
 }
 

@@ -113,7 +113,7 @@ fn sensitive_header(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
 }
 
 /// Returns `true` for a value that contains no separator of `Credential`.
-pub(super) fn is_access_key_id(value: &str) -> bool {
+pub(crate) fn is_access_key_id(value: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
     !value.is_empty() && value.bytes().all(is_allowed)
 }

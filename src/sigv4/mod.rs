@@ -30,7 +30,7 @@ pub(crate) mod cookies;
 pub(crate) mod encode;
 mod endpoints;
 pub(crate) mod error_code;
-mod identity;
+pub(crate) mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
 mod payload;

@@ -81,7 +81,7 @@ fn is_amz(name: &str) -> bool {
 
 /// Returns `true` for `content_length` and the like: a server that reads them as the real header may truncate a
 /// verified body. The real headers need no signature, since the connection's framing follows them.
-fn imitates_framing(name: &str) -> bool {
+pub(super) fn imitates_framing(name: &str) -> bool {
     ["content-length", "transfer-encoding"]
         .into_iter()
         .any(|framing| is_same_cgi_variable(framing, name) && framing != name)

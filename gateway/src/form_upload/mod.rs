@@ -37,9 +37,13 @@ impl FormUploads {
         request: Request<VerifiedBody<Body>>,
     ) -> Result<Response, BoxError> {
         let (head, body) = request.into_parts();
+        let route = RequestRoute::of(&head.extensions).map(|route| route.position);
+        let in_host = route.and_then(|position| self.rules.bucket_in_host(position, &head));
+        if !names_bucket(head.uri.path(), in_host, form.bucket()) {
+            return Err(FormError::OtherBucket.into());
+        }
         let put = object_head(&form, head)?;
         let response = FormResponse::new(&form, &put);
-        let route = RequestRoute::of(&put.extensions).map(|route| route.position);
         // The route of the bucket has chosen the settings and the origin.
         if self.rules.position(&put).ok() != route {
             return Err(FormError::OtherRoute.into());
@@ -47,6 +51,17 @@ impl FormUploads {
         let upload = Request::from_parts(put, Body::new(body.into_form_file()));
         let stored = self.inner.oneshot(upload).await?;
         Ok(response.after(stored))
+    }
+}
+
+/// Returns `true` if the path or the host, as the route reads it, names the bucket that the policy allows.
+///
+/// The verification reads buckets from hosts of AWS and of other routes, too. There this route would read the first
+/// segment of the key as the bucket.
+fn names_bucket(path: &str, in_host: Option<&str>, bucket: &str) -> bool {
+    match in_host {
+        Some(name) => name == bucket && path == "/",
+        None => path.trim_matches('/') == bucket,
     }
 }
 

@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_sigv4::verify::VerifiedForm;
 
 use super::{FormError, tagging::tags_in_query_form};
+use crate::{authorization::is_of_other_vendor, headers};
 
 /// Bytes of a key that are encoded in a path (Amazon S3 API Reference, "Authenticating Requests", `UriEncode`).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -15,11 +16,12 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Fields with the name of their header (Amazon S3 API Reference, "POST Object" and PutObject).
-const SAME_NAME: [&str; 9] = [
+const SAME_NAME: [&str; 10] = [
     "cache-control",
     "content-disposition",
     "content-encoding",
     "content-language",
+    "content-md5",
     "content-type",
     "expires",
     "x-amz-request-payer",
@@ -40,13 +42,10 @@ const SAME_PREFIX: [&str; 5] = [
 pub(super) fn object_head(form: &VerifiedForm, mut head: Parts) -> Result<Parts, FormError> {
     head.method = Method::PUT;
     head.uri = object_uri(form.key(), &head.uri)?;
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
-        head.headers.remove(name);
-    }
-    // Those of the form, not of the file.
-    for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
-        head.headers.remove(name);
-    }
+    // It could name a field, whose header would then be removed (RFC 9110, section 7.6.1).
+    head.headers.remove(header::CONNECTION);
+    // Those of the form, not of the file: no condition of the policy covers them.
+    headers::remove_where(&mut head.headers, |name| describes_object(name.as_str()));
     for (name, value) in form.fields() {
         if let Some((header, text)) = header_of(name, value)? {
             let valid =
@@ -57,9 +56,18 @@ pub(super) fn object_head(form: &VerifiedForm, mut head: Parts) -> Result<Parts,
     Ok(head)
 }
 
+/// Returns `true` for a header that would describe the object, or change the operation.
+fn describes_object(name: &str) -> bool {
+    name.starts_with("content-")
+        || SAME_NAME.contains(&name)
+        || matches!(name, "digest" | "repr-digest")
+        || is_of_other_vendor(name)
+}
+
 fn object_uri(key: &str, form: &Uri) -> Result<Uri, FormError> {
     let is_resolved = |segment: &str| matches!(segment, "." | "..");
-    if key.is_empty() || key.split('/').any(is_resolved) {
+    // Some servers end a path at a zero byte.
+    if key.is_empty() || key.contains('\0') || key.split('/').any(is_resolved) {
         return Err(FormError::Key);
     }
     let bucket = form.path().trim_end_matches('/');
@@ -110,6 +118,7 @@ mod tests {
             ("/bucket", "a\\..\\b\r\n", Some("/bucket/a%5C..%5Cb%0D%0A")),
             ("/bucket", "", None),
             ("/bucket", "a/../b", None),
+            ("/bucket", "a.html\0.png", None),
             ("/bucket", ".", None),
         ] {
             let uri = object_uri(key, &form.parse().expect("valid"));
@@ -126,6 +135,7 @@ mod tests {
         for (name, header) in [
             ("acl", Some("x-amz-acl")),
             ("content-type", Some("content-type")),
+            ("content-md5", Some("content-md5")),
             ("x-amz-meta-owner", Some("x-amz-meta-owner")),
             ("x-amz-checksum-sha256", Some("x-amz-checksum-sha256")),
             ("key", None),

@@ -125,6 +125,79 @@ async fn buckets_in_the_host_are_those_of_the_routes() {
 }
 
 #[tokio::test]
+async fn headers_of_the_form_are_not_those_of_the_object() {
+    let (origin, gateway) = accepting().await;
+    let names = [
+        "cache-control",
+        "content-disposition",
+        "content-language",
+        "content-md5",
+        "content-range",
+        "expires",
+        "repr-digest",
+        "x-goog-copy-source",
+        "x-copy-from",
+        "x-other-copy-source",
+    ];
+    let headers: String = names
+        .iter()
+        .map(|name| format!("{name}: mine\r\n"))
+        .collect();
+    let text = form()
+        .with("Cache-Control", "no-store")
+        .with("Expires", "0")
+        .with("Content-MD5", "mgNkuembtIDdJeHwKEyFVQ==")
+        .text();
+    let more = format!("{headers}connection: expires\r\nuser-agent: mine\r\n");
+    let request = text.replacen("\r\n", &format!("\r\n{more}"), 1);
+    let response = exchange(gateway.address, &request).await;
+    assert_eq!(response.status, 204, "{}", response.body);
+    let stored = only(&origin);
+    for name in names {
+        let expected = match name {
+            "cache-control" => Some("no-store"),
+            "expires" => Some("0"),
+            "content-md5" => Some("mgNkuembtIDdJeHwKEyFVQ=="),
+            _ => None,
+        };
+        assert_eq!(stored.header(name), expected, "{name}");
+    }
+    assert_eq!(stored.header("user-agent"), Some("mine"));
+}
+
+#[tokio::test]
+async fn buckets_in_hosts_that_the_route_does_not_read_are_rejected() {
+    let by_host = "[[route]]\nhost = \"{bucket}.s3.example.com\"\nmethods = [\"GET\"]\npath = \"/\"\norigin = \"s3\"\n";
+    let (origin, gateway) = start("post_policy = true\n", by_host).await;
+    // The route would take the key's first segment for the bucket.
+    for host in [
+        "bucket.s3.us-east-1.amazonaws.com",
+        "bucket.s3.amazonaws.com",
+        "bucket.s3.example.com",
+    ] {
+        let mut in_host = form();
+        "/".clone_into(&mut in_host.target);
+        host.clone_into(&mut in_host.host);
+        let response = send(&gateway, &in_host).await;
+        assert_eq!(response.status, 403, "{host}: {}", response.body);
+        assert!(
+            response.body.contains("the host of the form"),
+            "{}",
+            response.body
+        );
+        assert!(origin.take().is_empty(), "{host}");
+    }
+    // The route reads the bucket of a host with a dot at its end, in which the verification sees none.
+    let route = "[[route]]\nhost = \"{bucket}.s3.example.com\"\npath = \"/\"\norigin = \"s3\"\n";
+    let (other, gateway) = start("post_policy = true\n", route).await;
+    let mut in_path = form();
+    "other.s3.example.com.".clone_into(&mut in_path.host);
+    let response = send(&gateway, &in_path).await;
+    assert_eq!(response.status, 403, "{}", response.body);
+    assert!(other.take().is_empty());
+}
+
+#[tokio::test]
 async fn invalid_forms_never_reach_the_origin() {
     let (origin, gateway) = accepting().await;
     let named = |name: &str| {

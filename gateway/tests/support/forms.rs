@@ -25,7 +25,10 @@ impl Form {
     pub fn signed(key: (&str, &str), region: &str, bucket: &str, prefix: &str) -> Self {
         let any = [
             "acl",
+            "Cache-Control",
+            "Content-MD5",
             "Content-Type",
+            "Expires",
             "tagging",
             "success_action_status",
             "success_action_redirect",

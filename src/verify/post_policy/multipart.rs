@@ -87,6 +87,9 @@ pub(super) struct FieldReader {
     buffer: Vec<u8>,
     /// Start of the part that is being read: the end of its marker.
     part: usize,
+    /// Headers of that part and the start of its value, once they are read. If each frame parsed them again, long
+    /// headers before many small frames would keep the processor busy.
+    head: Option<(PartHead, usize)>,
     /// Bytes before this position contain no end of the part's value.
     searched: usize,
     fields: Vec<(String, String)>,
@@ -98,6 +101,7 @@ impl FieldReader {
             marker: format!("--{boundary}").into_bytes(),
             buffer: Vec::new(),
             part: 0,
+            head: None,
             searched: 0,
             fields: Vec::new(),
         }
@@ -157,12 +161,17 @@ impl FieldReader {
             b"--" => return Err(malformed("the form has no field named file")),
             _ => return Err(malformed("a boundary of the form does not end its line")),
         }
-        let start = self.part + 2;
-        let Some(blank) = memmem::find(&self.buffer[start..], b"\r\n\r\n") else {
-            return Ok(Part::Incomplete);
+        let (head, value) = match self.head.take() {
+            Some(known) => known,
+            None => {
+                let start = self.part + 2;
+                let Some(blank) = memmem::find(&self.buffer[start..], b"\r\n\r\n") else {
+                    return Ok(Part::Incomplete);
+                };
+                let parsed = PartHead::parse(&self.buffer[start..start + blank])?;
+                (parsed, start + blank + 4)
+            }
         };
-        let head = PartHead::parse(&self.buffer[start..start + blank])?;
-        let value = start + blank + 4;
         if head.name.eq_ignore_ascii_case("file") {
             return Ok(Part::File(head.file_name, value));
         }
@@ -174,6 +183,7 @@ impl FieldReader {
         let from = self.searched.max(value);
         let Some(found) = memmem::find(&self.buffer[from..], &self.marker) else {
             self.searched = value.max(self.buffer.len().saturating_sub(self.marker.len()));
+            self.head = Some((head, value));
             return Ok(Part::Incomplete);
         };
         let end = from + found;
@@ -287,4 +297,24 @@ pub(super) fn malformed(message: &'static str) -> Rejection {
 /// Returns `true` for a request with a body in another coding, whose bytes are not the form.
 pub(super) fn is_encoded(headers: &HeaderMap<HeaderValue>) -> bool {
     headers.contains_key(header::CONTENT_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_a_part_are_parsed_once() {
+        let mut reader = FieldReader::new("b");
+        let head = b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n";
+        assert!(reader.read(head).is_ok_and(|found| found.is_none()));
+        for _ in 0..3 {
+            assert!(reader.read(b"a").is_ok_and(|found| found.is_none()));
+            let (parsed, value) = reader.head.as_ref().expect("known");
+            assert_eq!((&*parsed.name, *value), ("key", head.len()));
+        }
+        let next = b"\r\n--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n";
+        let (fields, _) = reader.read(next).expect("valid").expect("the file");
+        assert_eq!(fields.value("key"), Some("aaa"));
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
     sigv4::{
         authorization::{MAX_EXPIRES, is_same_cgi_variable},
         encode,
+        identity::is_access_key_id,
         infer::AwsHost,
         key::{KeyCache, SigningKey},
         scope::{Scope, Timestamp},
@@ -27,6 +28,7 @@ use crate::{
         key_store::{MAX_SESSION_TOKEN, RequestToken},
         parsed_request::{check_key, check_region, find_settings},
         request_checks,
+        signed_headers::imitates_framing,
         signing_time::parse_amz_date,
     },
 };
@@ -73,11 +75,17 @@ impl ParsedForm {
             return Err(Kind::SessionToken.rejection("the session token has more than 8192 bytes"));
         }
         let credential: Vec<_> = required("x-amz-credential")?.split('/').collect();
-        let [access_key_id, date, region, service, terminator] = credential[..] else {
-            return Err(malformed(
+        let malformed_credential = || {
+            malformed(
                 "the form's x-amz-credential is not an ID, date, region, service and aws4_request",
-            ));
+            )
         };
+        let [access_key_id, date, region, service, terminator] = credential[..] else {
+            return Err(malformed_credential());
+        };
+        if !is_access_key_id(access_key_id) {
+            return Err(malformed_credential());
+        }
         let (_, settings) = find_settings(service, terminator, services)?;
         if !settings.post_policy || !service_rules(service).s3_family {
             return Err(Kind::Scope.rejection(
@@ -190,10 +198,10 @@ fn check_head(head: &Parts, settings: &VerifySettings) -> Result<(), Rejection> 
     if is_encoded(&head.headers) {
         return Err(malformed("the form has a content-encoding"));
     }
-    check_amz_headers(&head.headers, settings)
+    check_headers(&head.headers, settings)
 }
 
-fn check_amz_headers(
+fn check_headers(
     headers: &HeaderMap<HeaderValue>,
     settings: &VerifySettings,
 ) -> Result<(), Rejection> {
@@ -205,16 +213,30 @@ fn check_amz_headers(
         let mut accepted = settings.unsigned_headers.iter();
         accepted.any(|one| is_same_cgi_variable(one.as_str(), name))
     };
-    let mut names = headers.keys().map(header::HeaderName::as_str);
-    match names.find(|name| is_amz(name) && !is_accepted(name)) {
-        Some(name) => Err(Kind::HeaderNotSigned
+    let not_signed = |name: &str, remedy: &str| {
+        Kind::HeaderNotSigned
             .rejection(format!(
-                "{name} is a header of a form, which no signature covers; send it as a field, or accept it with \
-                 `VerifySettings::add_unsigned_header`"
+                "{name} is a header of a form, which no signature covers; {remedy}"
             ))
-            .with_header_not_signed(name)),
-        None => Ok(()),
+            .with_header_not_signed(name)
+    };
+    for name in headers.keys().map(header::HeaderName::as_str) {
+        if is_amz(name) && !is_accepted(name) {
+            let remedy =
+                "send it as a field, or accept it with `VerifySettings::add_unsigned_header`";
+            return Err(not_signed(name, remedy));
+        }
+        // The host names the bucket, and the type has the boundary: both are checked.
+        let is_checked = matches!(name, "host" | "content-type");
+        let is_required = !is_checked
+            && settings.requires(false, |required| {
+                is_same_cgi_variable(required.as_str(), name)
+            });
+        if is_required || imitates_framing(name) {
+            return Err(not_signed(name, "remove it"));
+        }
     }
+    Ok(())
 }
 
 /// Returns the bucket that the form is posted to, from the path or from the host.

@@ -12,7 +12,10 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_smithy_types::base64;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{
+    Request, Response,
+    header::{CONTENT_TYPE, HOST, RANGE},
+};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};

@@ -90,16 +90,11 @@ const OWNERS_ACLS: [&str; 3] = ["private", "bucket-owner-read", "bucket-owner-fu
 /// Returns the right that a header needs, by its name in lower case.
 pub(super) fn right(name: &str, headers: &HeaderMap) -> HeaderRight {
     let starts_with_one_of = |prefixes: &[&str]| prefixes.iter().any(|it| name.starts_with(it));
-    if starts_with_one_of(&VENDOR_PREFIXES) {
+    if is_of_other_vendor(name) {
         return HeaderRight::Everything;
     }
     if !name.starts_with("x-amz-") {
-        // Another vendor's name of a source.
-        return if name.contains("copy-source") {
-            HeaderRight::Everything
-        } else {
-            HeaderRight::Object
-        };
+        return HeaderRight::Object;
     }
     match name {
         "x-amz-copy-source" => HeaderRight::CopySource,
@@ -116,6 +111,12 @@ pub(super) fn right(name: &str, headers: &HeaderMap) -> HeaderRight {
         _ if concerns_only_object(name) => HeaderRight::Object,
         _ => HeaderRight::Everything,
     }
+}
+
+/// Returns `true` for a header of another vendor, which may change the operation or name a source.
+pub(crate) fn is_of_other_vendor(name: &str) -> bool {
+    VENDOR_PREFIXES.iter().any(|it| name.starts_with(it))
+        || !name.starts_with("x-amz-") && name.contains("copy-source")
 }
 
 /// Returns `true` for a header that concerns only the object of the request. In a presigned URL it may be a parameter.

@@ -9,6 +9,16 @@ async fn forms_are_rejected_unless_they_are_accepted() {
     assert_eq!(read, Err("AccessDenied".to_owned()));
 }
 
+#[tokio::test]
+async fn headers_that_must_be_signed_are_rejected() {
+    let settings = || settings().with_required_headers([HOST, CONTENT_TYPE, RANGE]);
+    let mut form = Form::new();
+    assert_eq!(send_with(settings(), &form, 1).await, Ok(form.text()));
+    form.headers.push(("range", "bytes=0-1".to_owned()));
+    let read = send_with(settings(), &form, 1).await;
+    assert_eq!(read, Err(DENIED.to_owned()));
+}
+
 const DENIED: &str = "AccessDenied";
 const MALFORMED: &str = "MalformedPOSTRequest";
 const SCOPE: &str = "AuthorizationQueryParametersError";
@@ -83,6 +93,12 @@ const SIGNATURE: &[Attack] = &[
         f.scope(&format!("{ID}/20151228/us-east-1/s3/aws4_request"));
     }),
     ("a short credential", MALFORMED, |f| f.scope(ID)),
+    ("no key ID", MALFORMED, |f| {
+        f.scope("/20151229/us-east-1/s3/aws4_request")
+    }),
+    ("a key ID with a line break", MALFORMED, |f| {
+        f.scope("AKID\r\nOTHER/20151229/us-east-1/s3/aws4_request");
+    }),
     ("a malformed date", SCOPE, |f| f.date("yesterday")),
     ("a date in the future", DENIED, |f| {
         f.date("20151229T020000Z")
@@ -220,6 +236,9 @@ const REQUEST: &[Attack] = &[
     ("an x-amz header for CGI", DENIED, |f| {
         f.headers
             .push(("x_amz_copy-source", "/other/key".to_owned()));
+    }),
+    ("a header that is read as content-length", DENIED, |f| {
+        f.headers.push(("content_length", "1".to_owned()));
     }),
     ("a content-encoding", MALFORMED, |f| {
         f.headers.push(("content-encoding", "gzip".to_owned()));
