@@ -11,7 +11,7 @@ use super::{
     sample::{Buckets, count, for_each, label, per_second},
 };
 
-/// Time after which the window begins anew; it is one to two times as long.
+/// Time after which the older half of the window is dropped. The window is one to two times as long.
 const ROTATION: Duration = Duration::from_secs(60);
 /// Maximum number of routes that are shown.
 const MAX_ROUTES: usize = 20;
