@@ -34,7 +34,7 @@ pub(crate) mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
 mod payload;
-mod post_policy;
+pub(crate) mod post_policy;
 pub(crate) mod presign;
 pub(crate) mod redact;
 #[cfg(feature = "sigv4a")]

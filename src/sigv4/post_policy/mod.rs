@@ -4,5 +4,7 @@ mod condition;
 mod form;
 mod json;
 mod policy;
+#[cfg(test)]
+pub(crate) mod published;
 
 pub use self::{form::PostForm, policy::PostPolicy};

@@ -1,6 +1,7 @@
 //! Forms that are accepted.
 
 use super::*;
+use crate::sigv4::post_policy::published::{PUBLISHED_POLICY, PUBLISHED_SIGNATURE};
 
 #[tokio::test]
 async fn forms_reach_the_inner_service_unchanged_however_they_are_split() {
@@ -63,33 +64,12 @@ fn fields_of_a_verified_form_have_the_name_of_the_file_and_no_signature() {
     assert!(!format!("{form:?}").contains("hunter2"));
 }
 
-/// Amazon S3 API Reference, "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)".
 #[tokio::test]
 async fn the_published_form_is_accepted() {
-    let policy = concat!(
-        "{ \"expiration\": \"2015-12-30T12:00:00.000Z\",\r\n",
-        "  \"conditions\": [\r\n",
-        "    {\"bucket\": \"sigv4examplebucket\"},\r\n",
-        "    [\"starts-with\", \"$key\", \"user/user1/\"],\r\n",
-        "    {\"acl\": \"public-read\"},\r\n",
-        "    {\"success_action_redirect\": ",
-        "\"http://sigv4examplebucket.s3.amazonaws.com/successful_upload.html\"},\r\n",
-        "    [\"starts-with\", \"$Content-Type\", \"image/\"],\r\n",
-        "    {\"x-amz-meta-uuid\": \"14365123651274\"},\r\n",
-        "    {\"x-amz-server-side-encryption\": \"AES256\"},\r\n",
-        "    [\"starts-with\", \"$x-amz-meta-tag\", \"\"],\r\n",
-        "\r\n",
-        "    {\"x-amz-credential\": \"AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request\"},\r\n",
-        "    {\"x-amz-algorithm\": \"AWS4-HMAC-SHA256\"},\r\n",
-        "    {\"x-amz-date\": \"20151229T000000Z\" }\r\n",
-        "  ]\r\n",
-        "}",
-    );
     let mut form = Form::new();
     form.uri = "http://sigv4examplebucket.s3.amazonaws.com/".to_owned();
-    form.policy = Some(base64::encode(policy));
-    form.signature =
-        Some("8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e".to_owned());
+    form.policy = Some(base64::encode(PUBLISHED_POLICY));
+    form.signature = Some(PUBLISHED_SIGNATURE.to_owned());
     let credential = format!("{ID}/20151229/us-east-1/s3/aws4_request");
     form.fields = [
         ("key", "user/user1/${filename}"),
