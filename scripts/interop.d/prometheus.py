@@ -18,7 +18,7 @@ import yaml
 
 import debian
 from fleet import free_port
-from prometheus_gateways import GATEWAY, STATUSES, configuration, get, started
+from prometheus_gateways import CALLER_STATUSES, STATUSES, Gateways, caller_status, get, started, statuses
 from prometheus_names import DEPLOY, Known, documented_jobs, parsed, parses
 
 RULES = DEPLOY / "prometheus/alerts.yaml"
@@ -27,6 +27,14 @@ DASHBOARD = DEPLOY / "grafana/sigv4-gateway.json"
 SEVERITIES = {"warning", "critical"}
 VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$route": ".*"}
 WAIT_SECONDS = 40
+# After one request to each path, and two of the caller.
+SAMPLES = [
+    'sigv4_gateway_caller_limited_total{caller="partner",limit="rate"} 1',
+    'sigv4_gateway_caller_requests_total{caller="partner"} 1',
+    'sigv4_gateway_rate_checks_total{counted_by="gateway"} 3',
+    'sigv4_gateway_rate_checks_total{counted_by="redis"} 0',
+    'sigv4_gateway_retries_total{origin="closed",route="/closed"} 1',
+]
 passed = 0
 
 
@@ -163,22 +171,24 @@ def check_queries(prometheus, dashboard, traffic):
             check(f"{title}: labels of the legend", labels <= set(series["metric"]))
 
 
-def check_alerts(prometheus, gateways, traffic):
+def check_alerts(prometheus, gateways):
     failing = {
         "SigV4GatewayCacheDown",
         "SigV4GatewayCallersRejected",
+        "SigV4GatewayClockCorrected",
         "SigV4GatewayCredentialsExpiring",
         "SigV4GatewayCredentialsUnavailable",
         "SigV4GatewayOriginErrors",
         "SigV4GatewayOriginRejectsSignatures",
+        "SigV4GatewayRatesCountedAlone",
         "SigV4GatewaySessionsFailing",
     }
-    wait_for("alerts", prometheus.active, failing, traffic)
-    gateways[0].kill()
+    wait_for("alerts", prometheus.active, failing, gateways.traffic)
+    gateways.processes[0].kill()
     others = failing - {"SigV4GatewayCacheDown"}
     down = {"SigV4GatewayDown", "SigV4GatewayCacheDegraded"}
     wait_for("one gateway down", lambda: prometheus.active() - others, down)
-    gateways[1].kill()
+    gateways.processes[1].kill()
     wait_for("all gateways down", lambda: {"SigV4GatewayDown", "SigV4GatewayAllDown"} <= prometheus.active(), True)
     for group in prometheus.api("rules")["groups"]:
         for rule in group["rules"]:
@@ -207,7 +217,7 @@ def check_the_checks(promtool, known):
     check("an invalid expression", parses(promtool, "sum by (code (up)"), False)
     requests = "sigv4_gateway_requests_total"
     for expression, problem in [
-        ("sigv4_gateway_retries_total", "sigv4_gateway_retries_total"),
+        ("sigv4_gateway_attempts_total", "sigv4_gateway_attempts_total"),
         (f'rate({requests}{{status="200"}}[5m])', f"{requests}: status"),
         (f'{requests}{{code=~"2..|7.."}}', "code: 7.."),
         (f"sum by (phase) ({requests})", "phase"),
@@ -227,35 +237,23 @@ def main():
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
-        demo = stack.enter_context(started(GATEWAY, "--listen", "127.0.0.1:0", stderr=log))
-        origin = re.match("origin +(http://[^ ]*) ", demo.stdout.readline())[1]
-        (work / "gateway.toml").write_text(configuration(work, origin))
-        gateways, addresses, admins = [], [], []
-        for _ in range(2):
-            gateway = stack.enter_context(started(GATEWAY, "--config", work / "gateway.toml", stderr=log))
-            admins.append(re.match("admin http://([^ /]*)/? ", gateway.stdout.readline())[1])
-            addresses.append(re.match("gateway http://([^ ]*) ", gateway.stdout.readline())[1])
-            gateways.append(gateway)
-        prometheus = Prometheus(work, admins)
+        gateways = Gateways(stack, work, log)
+        prometheus = Prometheus(work, gateways.admins)
         stack.enter_context(started(server, *prometheus.options))
         prometheus.wait_until_ready()
         # Before the first call for credentials, so that Prometheus sees the counters grow.
         wait_for("gateways", lambda: len(prometheus.query("sigv4_gateway_requests_in_flight")), 2)
-
-        def traffic():
-            for address in addresses:
-                for target in STATUSES:
-                    get(address, target)
-
-        for address in addresses:
-            check("statuses", {target: get(address, target)[0] for target in STATUSES}, STATUSES)
-        metrics = get(admins[0], "/metrics")[1]
+        for address in gateways.addresses:
+            check("statuses", statuses(address), STATUSES)
+            check("statuses of the caller", [caller_status(address) for _ in CALLER_STATUSES], CALLER_STATUSES)
+        metrics = get(gateways.admins[0], "/metrics")[1]
+        check("samples", [sample for sample in SAMPLES if sample not in metrics.splitlines()], [])
         run("check metrics", promtool, "check", "metrics", input=metrics)
         known = Known(metrics)
         check_names(promtool, known, dashboard)
         check_the_checks(promtool, known)
-        check_queries(prometheus, dashboard, traffic)
-        check_alerts(prometheus, gateways, traffic)
+        check_queries(prometheus, dashboard, gateways.traffic)
+        check_alerts(prometheus, gateways)
     print(passed)
 
 
