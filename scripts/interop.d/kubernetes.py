@@ -1,7 +1,8 @@
-"""The manifests of gateway/deploy/kubernetes: rendered by kubectl, compared with the schemas of Kubernetes, and their
-gateway.toml checked by the gateway. First argument: the gateway's program. Prints the number of passed checks. Needs
-kubectl 1.27 or newer."""
+"""The manifests of gateway/deploy/kubernetes: rendered by kubectl, compared with the schemas of Kubernetes and of the
+Prometheus Operator, and their gateway.toml checked by the gateway. First argument: the gateway's program. Prints the
+number of passed checks. Needs kubectl 1.27 or newer."""
 
+import copy
 import pathlib
 import shutil
 import subprocess
@@ -9,14 +10,14 @@ import sys
 import tempfile
 
 import kubernetes_validate
+import pydantic
 import yaml
+from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 GATEWAY = sys.argv[1]
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/kubernetes"
 # The oldest that supports sidecar containers, and the newest whose schemas are installed.
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
-# Kinds of the Prometheus Operator, whose schemas no package index has.
-OPERATOR = {"ServiceMonitor"}
 passed = 0
 
 
@@ -35,7 +36,9 @@ def render(name):
 
 
 def validate(resource):
-    if resource["kind"] in OPERATOR:
+    if resource["kind"] == "ServiceMonitor":
+        problem = monitor_problem(resource)
+        check(f"ServiceMonitor {resource['metadata']['name']}", problem, None)
         return
     for version in VERSIONS:
         try:
@@ -43,6 +46,29 @@ def validate(resource):
         except kubernetes_validate.ValidationError as error:
             sys.exit(f"kubernetes: {resource['kind']} {resource['metadata']['name']}, {version}: {error}")
         check("valid", True)
+
+
+def monitor_problem(resource):
+    """Returns the reason for which a ServiceMonitor is invalid, or `None`."""
+    try:
+        model = ServiceMonitor.model_validate(resource)
+    except pydantic.ValidationError as error:
+        return str(error)
+    # The model drops unknown keys.
+    kept = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return None if kept == resource else f"unknown keys: only {kept} is known"
+
+
+def check_monitor_checks(monitor):
+    """Each kind of mistake in a ServiceMonitor is reported."""
+    for key, value in [("intervall", "15s"), ("interval", "15 s"), ("port", 9090), ("scheme", "htp")]:
+        broken = copy.deepcopy(monitor)
+        broken["spec"]["endpoints"][0][key] = value
+        check(f"a ServiceMonitor with {key} = {value!r} is reported", monitor_problem(broken) is not None)
+    for key in ["endpoints", "selector"]:
+        broken = copy.deepcopy(monitor)
+        del broken["spec"][key]
+        check(f"a ServiceMonitor without {key} is reported", monitor_problem(broken) is not None)
 
 
 def of_kind(resources, kind):
@@ -101,8 +127,10 @@ def check_selectors(resources, deployment):
 def main():
     if not shutil.which("kubectl"):
         sys.exit("scripts/interop needs kubectl, 1.27 or newer")
+    monitors = []
     for name in ["base", "irsa", "prometheus", "sidecar"]:
         resources = render(name)
+        monitors += of_kind(resources, "ServiceMonitor")
         for resource in resources:
             validate(resource)
         deployment = check_configuration(resources)
@@ -110,6 +138,8 @@ def main():
             check_selectors(resources, deployment)
         roles = [it["metadata"].get("annotations", {}) for it in of_kind(resources, "ServiceAccount")]
         check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name == "irsa")
+    (monitor,) = monitors
+    check_monitor_checks(monitor)
     broken = of_kind(render("base"), "Deployment")[0]
     broken["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Always"
     try:

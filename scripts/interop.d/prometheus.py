@@ -5,8 +5,6 @@ argument: the gateway's program. Prints the number of passed checks. Needs promt
 Debian's package."""
 
 import contextlib
-import datetime
-import http.client
 import json
 import pathlib
 import re
@@ -20,24 +18,23 @@ import yaml
 
 import debian
 from fleet import free_port
+from prometheus_gateways import CALLER_STATUSES, STATUSES, Gateways, caller_status, get, started, statuses
+from prometheus_names import DEPLOY, Known, documented_jobs, parsed, parses
 
-GATEWAY = sys.argv[1]
-TREE = pathlib.Path(__file__).resolve().parents[2]
-DEPLOY = TREE / "gateway/deploy"
 RULES = DEPLOY / "prometheus/alerts.yaml"
 TESTS = DEPLOY / "prometheus/alerts_test.yaml"
 DASHBOARD = DEPLOY / "grafana/sigv4-gateway.json"
-# Labels that Prometheus adds; outside of Kubernetes there is no namespace.
-TARGET_LABELS = {"namespace", "job", "instance"}
 SEVERITIES = {"warning", "critical"}
 VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$route": ".*"}
-CREDENTIALS_SECONDS = 140  # below the limit of the alert, and longer than the test takes
 WAIT_SECONDS = 40
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_:][A-Za-z0-9_:]*|\d[\w.]*|=~|!~|!=|\S')
-NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-AGGREGATIONS = {"avg", "count", "max", "min", "sum"}
-GROUPINGS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
-OPERATORS = {"and", "bool", "offset", "or", "unless"}
+# After one request to each path, and two of the caller.
+SAMPLES = [
+    'sigv4_gateway_caller_limited_total{caller="partner",limit="rate"} 1',
+    'sigv4_gateway_caller_requests_total{caller="partner"} 1',
+    'sigv4_gateway_rate_checks_total{counted_by="gateway"} 3',
+    'sigv4_gateway_rate_checks_total{counted_by="redis"} 0',
+    'sigv4_gateway_retries_total{origin="closed",route="/closed"} 1',
+]
 passed = 0
 
 
@@ -121,188 +118,6 @@ def queries(dashboard):
     ]
 
 
-def parses(promtool, expression):
-    record = {"groups": [{"name": "test", "rules": [{"record": "test", "expr": expression}]}]}
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(record, file)
-        file.flush()
-        return subprocess.run([promtool, "check", "rules", file.name], capture_output=True).returncode == 0
-
-
-def parsed(expression):
-    """Returns the selectors, each with its matchers, and the labels by which results are grouped or matched."""
-    tokens = TOKEN.findall(expression) + [""]
-    selectors, groupings, index = [], set(), 0
-    while index < len(tokens):
-        token, following = tokens[index], tokens[min(index + 1, len(tokens) - 1)]
-        index += 1
-        if token in GROUPINGS:
-            if following == "(":
-                end = tokens.index(")", index)
-                groupings.update(filter(NAME.fullmatch, tokens[index:end]))
-                index = end + 1
-        elif not NAME.fullmatch(token) or token in AGGREGATIONS | OPERATORS or following == "(":
-            continue
-        else:
-            matchers = []
-            if following == "{":
-                end = tokens.index("}", index)
-                words = [word for word in tokens[index + 1 : end] if word != ","]
-                matchers = [(words[i], words[i + 1], json.loads(words[i + 2])) for i in range(0, len(words), 3)]
-                index = end + 1
-            selectors.append((token, matchers))
-    return selectors, groupings
-
-
-class Known:
-    """The names, labels and values that gateways export."""
-
-    def __init__(self, text):
-        self.labels, self.values = {"up": set(TARGET_LABELS)}, {}
-        for line in text.splitlines():
-            if line.startswith("#"):
-                continue
-            name, labels = re.match(r"([^{ ]*)(?:\{(.*)\})? ", line).groups()
-            pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or "")
-            self.labels.setdefault(name, set(TARGET_LABELS)).update(label for label, _ in pairs)
-            for label, value in pairs:
-                self.values.setdefault(label, set()).add(value)
-        # Which of them occur depends on the origin's responses.
-        causes = (TREE / "src/doctor/cause.rs").read_text()
-        self.values["cause"].update(re.findall(r'^ {4}\w+: "([a-z-]+)", \[', causes, re.MULTILINE))
-        self.jobs = documented_jobs()
-
-    def problems(self, expression):
-        """Returns the names, labels and values that no gateway exports."""
-        selectors, groupings = parsed(expression)
-        if not selectors:
-            return ["no metric"]
-        problems, found = [], set()
-        for metric, matchers in selectors:
-            if metric not in self.labels:
-                problems.append(metric)
-                continue
-            found |= self.labels[metric]
-            for label, operator, value in matchers:
-                if label not in self.labels[metric]:
-                    problems.append(f"{metric}: {label}")
-                elif label == "job":
-                    problems += [job for job in self.jobs if not re.fullmatch(value, job)]
-                elif label not in TARGET_LABELS:
-                    parts = value.split("|") if operator in ("=~", "!~") else [re.escape(value)]
-                    known = self.values.get(label, set())
-                    missing = [part for part in parts if not any(re.fullmatch(part, one) for one in known)]
-                    problems += [f"{label}: {part}" for part in missing]
-        return problems + sorted(groupings - found)
-
-
-def documented_jobs():
-    """Returns the job of docs/deploy.md, and that of a ServiceMonitor, which is the name of the Service."""
-    job = re.search(r"job_name: (\S+)", (TREE / "docs/deploy.md").read_text())[1]
-    service = yaml.safe_load((DEPLOY / "kubernetes/prometheus/service.yaml").read_text())
-    return [job, service["metadata"]["name"]]
-
-
-@contextlib.contextmanager
-def started(*command, **options):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def configuration(work, origin):
-    """Returns the configuration of a gateway of which one route works, without its cache."""
-    expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=CREDENTIALS_SECONDS)
-    keys = {
-        "Version": 1,
-        "AccessKeyId": "AKIDEXAMPLE",
-        "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-        "Expiration": expiry.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    (work / "keys.json").write_text(json.dumps(keys))
-    closed = free_port()
-    return f"""
-        [server]
-        listen = "127.0.0.1:0"
-        [admin]
-        listen = "127.0.0.1:0"
-        [cache]
-        redis = "redis://127.0.0.1:{closed}/"
-        [[identity]]
-        name = "expiring"
-        source = "file"
-        file = "{work}/keys.json"
-        [[identity]]
-        name = "missing"
-        source = "process"
-        command = ["false"]
-        [[identity]]
-        name = "sessions"
-        chain = ["expiring"]
-        role_arn = "arn:aws:iam::123456789012:role/sessions"
-        session_name = "{{request_id}}"
-        region = "us-east-1"
-        sts_endpoint = "http://127.0.0.1:{closed}"
-        [verify]
-        service = "execute-api"
-        region = "us-east-1"
-        [[verify.key]]
-        access_key_id = "AKIDEXAMPLE"
-        secret_access_key = "secret"
-        [[origin]]
-        name = "demo"
-        url = "{origin}"
-        service = "execute-api"
-        region = "us-east-1"
-        identity = "expiring"
-        [[origin]]
-        name = "mistaken"
-        url = "{origin}"
-        signed_host = "api.example.com"
-        service = "execute-api"
-        region = "us-east-1"
-        identity = "expiring"
-        [[route]]
-        path = "/works"
-        origin = "demo"
-        verify = false
-        cache = true
-        [[route]]
-        path = "/verified"
-        origin = "demo"
-        [[route]]
-        path = "/mistaken"
-        origin = "mistaken"
-        verify = false
-        [[route]]
-        path = "/missing"
-        origin = "demo"
-        verify = false
-        identity = "missing"
-        [[route]]
-        path = "/sessions"
-        origin = "demo"
-        verify = false
-        identity = "sessions"
-    """
-
-
-STATUSES = {"/works": 200, "/verified": 403, "/mistaken": 502, "/missing": 503, "/sessions": 503, "/nowhere": 403}
-
-
-def get(address, target):
-    connection = http.client.HTTPConnection(address, timeout=20)
-    try:
-        connection.request("GET", target)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
-
-
 class Prometheus:
     """Reads the gateways each second, and evaluates the rules."""
 
@@ -356,22 +171,24 @@ def check_queries(prometheus, dashboard, traffic):
             check(f"{title}: labels of the legend", labels <= set(series["metric"]))
 
 
-def check_alerts(prometheus, gateways, traffic):
+def check_alerts(prometheus, gateways):
     failing = {
         "SigV4GatewayCacheDown",
         "SigV4GatewayCallersRejected",
+        "SigV4GatewayClockCorrected",
         "SigV4GatewayCredentialsExpiring",
         "SigV4GatewayCredentialsUnavailable",
         "SigV4GatewayOriginErrors",
         "SigV4GatewayOriginRejectsSignatures",
+        "SigV4GatewayRatesCountedAlone",
         "SigV4GatewaySessionsFailing",
     }
-    wait_for("alerts", prometheus.active, failing, traffic)
-    gateways[0].kill()
+    wait_for("alerts", prometheus.active, failing, gateways.traffic)
+    gateways.processes[0].kill()
     others = failing - {"SigV4GatewayCacheDown"}
     down = {"SigV4GatewayDown", "SigV4GatewayCacheDegraded"}
     wait_for("one gateway down", lambda: prometheus.active() - others, down)
-    gateways[1].kill()
+    gateways.processes[1].kill()
     wait_for("all gateways down", lambda: {"SigV4GatewayDown", "SigV4GatewayAllDown"} <= prometheus.active(), True)
     for group in prometheus.api("rules")["groups"]:
         for rule in group["rules"]:
@@ -400,7 +217,7 @@ def check_the_checks(promtool, known):
     check("an invalid expression", parses(promtool, "sum by (code (up)"), False)
     requests = "sigv4_gateway_requests_total"
     for expression, problem in [
-        ("sigv4_gateway_retries_total", "sigv4_gateway_retries_total"),
+        ("sigv4_gateway_attempts_total", "sigv4_gateway_attempts_total"),
         (f'rate({requests}{{status="200"}}[5m])', f"{requests}: status"),
         (f'{requests}{{code=~"2..|7.."}}', "code: 7.."),
         (f"sum by (phase) ({requests})", "phase"),
@@ -420,35 +237,23 @@ def main():
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
-        demo = stack.enter_context(started(GATEWAY, "--listen", "127.0.0.1:0", stderr=log))
-        origin = re.match("origin +(http://[^ ]*) ", demo.stdout.readline())[1]
-        (work / "gateway.toml").write_text(configuration(work, origin))
-        gateways, addresses, admins = [], [], []
-        for _ in range(2):
-            gateway = stack.enter_context(started(GATEWAY, "--config", work / "gateway.toml", stderr=log))
-            admins.append(re.match("admin http://([^ /]*)/? ", gateway.stdout.readline())[1])
-            addresses.append(re.match("gateway http://([^ ]*) ", gateway.stdout.readline())[1])
-            gateways.append(gateway)
-        prometheus = Prometheus(work, admins)
+        gateways = Gateways(stack, work, log)
+        prometheus = Prometheus(work, gateways.admins)
         stack.enter_context(started(server, *prometheus.options))
         prometheus.wait_until_ready()
         # Before the first call for credentials, so that Prometheus sees the counters grow.
         wait_for("gateways", lambda: len(prometheus.query("sigv4_gateway_requests_in_flight")), 2)
-
-        def traffic():
-            for address in addresses:
-                for target in STATUSES:
-                    get(address, target)
-
-        for address in addresses:
-            check("statuses", {target: get(address, target)[0] for target in STATUSES}, STATUSES)
-        metrics = get(admins[0], "/metrics")[1]
+        for address in gateways.addresses:
+            check("statuses", statuses(address), STATUSES)
+            check("statuses of the caller", [caller_status(address) for _ in CALLER_STATUSES], CALLER_STATUSES)
+        metrics = get(gateways.admins[0], "/metrics")[1]
+        check("samples", [sample for sample in SAMPLES if sample not in metrics.splitlines()], [])
         run("check metrics", promtool, "check", "metrics", input=metrics)
         known = Known(metrics)
         check_names(promtool, known, dashboard)
         check_the_checks(promtool, known)
-        check_queries(prometheus, dashboard, traffic)
-        check_alerts(prometheus, gateways, traffic)
+        check_queries(prometheus, dashboard, gateways.traffic)
+        check_alerts(prometheus, gateways)
     print(passed)
 
 
