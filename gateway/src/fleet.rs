@@ -9,29 +9,22 @@ use serde_json::{Value, json};
 
 pub(crate) use self::member::Member;
 
+/// This gateway and the others, by host and id.
+type Members = Arc<[(String, Member)]>;
+
 /// The gateways of the last announcement.
 pub(crate) struct Fleet {
     /// Random, so that gateways on one machine differ.
     id: String,
-    state: Mutex<FleetState>,
-}
-
-#[derive(Clone, Default)]
-pub(crate) enum FleetState {
-    /// No Redis is in use.
-    #[default]
-    Alone,
-    /// Redis does not respond.
-    Unknown,
-    /// This gateway and the others, by host and id.
-    Known(Arc<[(String, Member)]>),
+    /// `None` before the first announcement, and while Redis does not respond.
+    members: Mutex<Option<Members>>,
 }
 
 impl Default for Fleet {
     fn default() -> Self {
         Self {
             id: format!("{:016x}", fastrand::u64(..)),
-            state: Mutex::default(),
+            members: Mutex::default(),
         }
     }
 }
@@ -41,21 +34,18 @@ impl Fleet {
         &self.id
     }
 
-    fn set(&self, state: FleetState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn set(&self, members: Option<Members>) {
+        *self.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
-    /// Returns the gateways as JSON, or `None` without Redis. `members` is null while Redis does not respond.
-    pub(crate) fn to_json(&self) -> Option<Value> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let members = match state.clone() {
-            FleetState::Alone => return None,
-            FleetState::Unknown => Value::Null,
-            FleetState::Known(members) => members
-                .iter()
-                .map(|(id, member)| json!({ "id": id, "this": *id == self.id, "state": member }))
-                .collect(),
-        };
-        Some(json!({ "members": members }))
+    /// Returns the gateways as JSON. `members` is null if they are unknown.
+    pub(crate) fn to_json(&self) -> Value {
+        let lock = self.members.lock();
+        let members = lock.unwrap_or_else(PoisonError::into_inner).clone();
+        let known = members.map(|all| {
+            let to_json = |(id, member): &(String, Member)| json!({ "id": id, "this": *id == self.id, "state": member });
+            all.iter().map(to_json).collect::<Vec<_>>()
+        });
+        json!({ "members": known })
     }
 }

@@ -19,7 +19,9 @@ import tempfile
 import threading
 import time
 
+import checks
 import debian
+from checks import check
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy"
@@ -27,14 +29,6 @@ NAME = "origin.sigv4-gateway.test"
 DNS = f"127.65.{os.getpid() // 256 % 256}.{os.getpid() % 256}"  # of this run: others may use the port too
 TAG = f"localhost/sigv4-gateway-interop:{os.getpid()}"
 STOP_SECONDS = 20
-passed = 0
-
-
-def check(name, got, wanted):
-    global passed
-    if got != wanted:
-        sys.exit(f"container: {name}: {got}, not {wanted}")
-    passed += 1
 
 
 def run(*command, **options):
@@ -337,7 +331,7 @@ def main():
             origin.kill()
             for tag in [TAG, f"{TAG}-file", f"{TAG}-rust"]:
                 subprocess.run(["podman", "image", "rm", "--force", tag], capture_output=True, timeout=60)
-    print(passed)
+    print(checks.passed)
 
 
 def check_image(work):

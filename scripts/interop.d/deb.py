@@ -13,6 +13,9 @@ import sys
 import tempfile
 import time
 
+import checks
+from checks import check
+
 RELEASE = pathlib.Path(__file__).parent.parent / "release"
 SUDO = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
 CONFIG = "/etc/sigv4-gateway/gateway.toml"
@@ -21,14 +24,6 @@ MIRROR = "http://deb.debian.org/debian"
 # Packages of Debian's, for the container: what a machine with systemd has.
 BASE = "systemd,systemd-sysv,dbus,ca-certificates,procps"
 BOOT_TIMEOUT = 60  # seconds
-passed = 0
-
-
-def check(name, got, wanted):
-    global passed
-    if got != wanted:
-        sys.exit(f"deb: {name}: {got!r}, not {wanted!r}")
-    passed += 1
 
 
 def run(*words, **more):
@@ -286,7 +281,7 @@ def main(program):
                 purge(machine)
         finally:
             run(*SUDO, "rm", "-rf", "--one-file-system", work / "root")
-    print(passed)
+    print(checks.passed)
 
 
 main(sys.argv[1])

@@ -14,9 +14,10 @@ import tempfile
 
 import boto3
 import botocore.session
-import fleet
+import checks
 from botocore.validate import ParamValidator
-from fleet import check, free_port
+from checks import check
+from fleet import free_port
 from moto_server import start_moto
 
 GATEWAY, CLI = sys.argv[1:3]
@@ -255,7 +256,7 @@ def main():
     finally:
         moto.terminate()
         moto.wait()
-    print(fleet.passed)
+    print(checks.passed)
 
 
 main()

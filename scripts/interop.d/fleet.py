@@ -2,45 +2,20 @@
 
 import contextlib
 import http.client
-import os
-import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+import debian
+
 GATEWAY, PASSWORD = sys.argv[1], "not-to-be-logged"
-passed = 0
-
-
-def check(name, got, wanted):
-    global passed
-    if got != wanted:
-        sys.exit(f"{name}: {got}, not {wanted}")
-    passed += 1
 
 
 def ensure_redis():
-    if shutil.which("redis-server"):
-        return
-    if not shutil.which("apt-get") or os.getuid() != 0:
-        sys.exit("scripts/interop needs redis-server")
-    # Keep Debian from starting its own service. An existing policy stays: containers usually have the same.
-    policy = pathlib.Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-server"]
-        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-        subprocess.run(install, check=True, stdout=sys.stderr)
-    finally:
-        if ours:
-            policy.unlink()
+    debian.ensure(**{"redis-server": "redis-server"})
 
 
 def free_port():

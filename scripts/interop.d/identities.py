@@ -19,7 +19,9 @@ import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
-from fleet import check, free_port
+import checks
+from checks import check
+from fleet import free_port
 from moto_server import start_moto
 
 import fleet
@@ -241,7 +243,7 @@ def main():
     finally:
         moto.terminate()
         moto.wait()
-    print(fleet.passed)
+    print(checks.passed)
 
 
 main()

@@ -9,23 +9,17 @@ import subprocess
 import sys
 import tempfile
 
+import checks
 import kubernetes_validate
 import pydantic
 import yaml
+from checks import check
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 GATEWAY = sys.argv[1]
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/kubernetes"
 # The oldest that supports sidecar containers, and the newest whose schemas are installed.
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
-passed = 0
-
-
-def check(what, got, wanted=True):
-    global passed
-    if got != wanted:
-        sys.exit(f"kubernetes: {what}: {got}, not {wanted}")
-    passed += 1
 
 
 def render(name):
@@ -148,7 +142,7 @@ def main():
         check("an unknown key is rejected", True)
     else:
         sys.exit("kubernetes: the schemas accept an unknown key")
-    print(passed)
+    print(checks.passed)
 
 
 main()

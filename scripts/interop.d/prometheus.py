@@ -16,7 +16,9 @@ from urllib.parse import quote
 
 import yaml
 
+import checks
 import debian
+from checks import check
 from fleet import free_port
 from prometheus_gateways import CALLER_STATUSES, STATUSES, Gateways, caller_status, get, started, statuses
 from prometheus_names import DEPLOY, Known, documented_jobs, parsed, parses
@@ -35,14 +37,6 @@ SAMPLES = [
     'sigv4_gateway_rate_checks_total{counted_by="redis"} 0',
     'sigv4_gateway_retries_total{origin="closed",route="/closed"} 1',
 ]
-passed = 0
-
-
-def check(what, got, wanted=True):
-    global passed
-    if got != wanted:
-        sys.exit(f"prometheus: {what}: {got}, not {wanted}")
-    passed += 1
 
 
 def run(what, *command, **options):
@@ -254,7 +248,7 @@ def main():
         check_the_checks(promtool, known)
         check_queries(prometheus, dashboard, gateways.traffic)
         check_alerts(prometheus, gateways)
-    print(passed)
+    print(checks.passed)
 
 
 main()

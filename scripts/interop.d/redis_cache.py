@@ -13,8 +13,10 @@ import tempfile
 import threading
 import time
 
+import checks
 import fleet
-from fleet import PASSWORD, check, gateway, send, single, start_gateway
+from checks import check
+from fleet import PASSWORD, gateway, send, single, start_gateway
 
 origin_requests = 0
 
@@ -155,7 +157,7 @@ try:
         gateway(origin, single(port), log) as (one, one_admin),
         gateway(origin, single(port), log) as (two, two_admin),
     ):
-        check("the gateways list each other", until(lambda: [len(members(it)) for it in (one_admin, two_admin)] == [2, 2]), True)
+        check("the gateways list each other", until(lambda: [len(members(it) or []) for it in (one_admin, two_admin)] == [2, 2]), True)
         listed = members(one_admin)
         check("each knows itself", [member["id"] for member in listed if member["this"]] != [], True)
         check("with one configuration", len({member["state"]["config"] for member in listed}), 1)
@@ -217,7 +219,7 @@ try:
                 check("clean exit", balancer.replace(0, gateways[-1]), 0)
             time.sleep(0.5)
             last = gateways[-1][2]
-            check("the fleet is that of the new gateways", until(lambda: len(members(last)) == 2), True)
+            check("the fleet is that of the new gateways", until(lambda: len(members(last) or []) == 2), True)
         finally:
             balancer.end()
             for process, *_ in gateways:
@@ -231,4 +233,4 @@ finally:
     redis.kill()
     redis.wait()
     server.shutdown()
-print(fleet.passed)
+print(checks.passed)

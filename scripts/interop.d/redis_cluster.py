@@ -16,8 +16,10 @@ import tempfile
 import threading
 import time
 
+import checks
 import fleet
-from fleet import PASSWORD, check, gateway, send
+from checks import check
+from fleet import PASSWORD, gateway, send
 
 TARGETS = [f"/{number}" for number in range(60)]
 versions = dict.fromkeys(TARGETS, 0)
@@ -254,4 +256,4 @@ with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as lo
     log.seek(0)
     check("logs without the password", PASSWORD in log.read(), False)
 server.shutdown()
-print(fleet.passed)
+print(checks.passed)

@@ -13,8 +13,10 @@ import threading
 import time
 from urllib.parse import parse_qs, quote
 
+import checks
 import fleet
-from fleet import PASSWORD, check, gateway, send
+from checks import check
+from fleet import PASSWORD, gateway, send
 
 SECRET, SESSION, USER = "a secret", "session/token+1=", "jane"
 IDENTITY = f"""
@@ -176,4 +178,4 @@ finally:
     redis.kill()
     redis.wait()
     server.shutdown()
-print(fleet.passed)
+print(checks.passed)

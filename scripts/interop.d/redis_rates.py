@@ -11,8 +11,10 @@ import tempfile
 import threading
 import time
 
+import checks
 import fleet
-from fleet import PASSWORD, check, gateway
+from checks import check
+from fleet import PASSWORD, gateway
 
 RATE, SECONDS, GATEWAYS = 200, 6, 4
 
@@ -104,7 +106,7 @@ def main():
         exact("a cluster", start(stack, origin, fleet.cluster(ports), log))
         log.seek(0)
         check("the log has no password", PASSWORD.encode() in log.read(), False)
-    print(fleet.passed)
+    print(checks.passed)
 
 
 main()

@@ -118,13 +118,13 @@ fn router(admin: Admin) -> Router {
 
 /// Returns the gateways that share the Redis.
 async fn fleet(State(admin): State<Admin>) -> Response {
-    match admin.gateway.fleet().to_json() {
-        Some(members) => Json(members).into_response(),
-        None => response::message(
+    if admin.gateway.current().config.used_redis().is_none() {
+        return response::message(
             StatusCode::NOT_FOUND,
             "no route uses a cache in Redis; set redis under [cache], and cache = true in a [[route]]",
-        ),
+        );
     }
+    Json(admin.gateway.fleet().to_json()).into_response()
 }
 
 /// Prevents caching, content sniffing, and loading by pages of other origins.

@@ -63,7 +63,7 @@ pub(super) fn snapshot(
         "origins": origins(config, metrics, interval, report),
         "callers": callers(config, metrics),
         "issuers": issuers(config),
-        "fleet": gateway.fleet().to_json(),
+        "fleet": config.used_redis().map(|_| gateway.fleet().to_json()),
     })
 }
 

@@ -11,7 +11,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{FleetState, Member};
+use super::{Member, Members};
 use crate::{
     gateway::{Current, Gateway},
     metrics::sample::Totals,
@@ -26,8 +26,8 @@ pub(crate) async fn watch(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
     let mut announcer = Announcer::new(&gateway);
     loop {
         let is_stopping = *stopping.borrow();
-        let state = announcer.announce(&gateway, is_stopping).await;
-        gateway.fleet().set(state);
+        let members = announcer.announce(&gateway, is_stopping).await;
+        gateway.fleet().set(members);
         tokio::select! {
             () = time::sleep(INTERVAL) => {}
             Ok(()) = stopping.changed() => {}
@@ -56,23 +56,18 @@ impl Announcer {
         }
     }
 
-    async fn announce(&mut self, gateway: &Gateway, stopping: bool) -> FleetState {
-        let Some((store, member)) = self.describe(gateway, stopping) else {
-            return FleetState::Alone;
-        };
-        let Ok(description) = serde_json::to_string(&member) else {
-            return FleetState::Unknown;
-        };
+    /// Returns all gateways, or `None` without Redis or its response.
+    async fn announce(&mut self, gateway: &Gateway, stopping: bool) -> Option<Members> {
+        let (store, member) = self.describe(gateway, stopping)?;
+        let description = serde_json::to_string(&member).ok()?;
         let id = gateway.fleet().id();
-        let Some(all) = store.announce(id, &description, LIFETIME).await else {
-            return FleetState::Unknown;
-        };
+        let all = store.announce(id, &description, LIFETIME).await?;
         let mut members: Vec<_> = all
             .into_iter()
             .filter_map(|(known, text)| Some((known, Member::parse(&text)?)))
             .collect();
         members.sort_by(|one, other| (&one.1.host, &one.0).cmp(&(&other.1.host, &other.0)));
-        FleetState::Known(members.into())
+        Some(members.into())
     }
 
     /// Returns the Redis in use, and the description of this gateway.

@@ -76,7 +76,7 @@ function show(status) {
   write("store", status.cache ? store(status.cache) : "");
   offer("cache-servers", status.cache);
   rows("gateway-rows", status.fleet?.members?.map(gateway) ?? []);
-  write("fleet-state", status.fleet && !status.fleet.members ? "Redis does not respond." : "");
+  write("fleet-state", status.fleet && !status.fleet.members ? "They are unknown: Redis does not respond." : "");
   offer("fleet", status.fleet);
   showPlots();
 }

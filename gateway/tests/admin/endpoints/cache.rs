@@ -110,6 +110,8 @@ async fn unreachable_store_degrades_the_gateway() {
         "{reason}"
     );
     assert_samples(&metrics(admin).await, &["cache_store_ready 0"]);
+    let fleet = send_admin(admin, "GET", "/fleet", "", "").await;
+    assert_eq!((fleet.status, &*fleet.body), (200, r#"{"members":null}"#));
     let log = logging.lines().concat();
     assert!(log.contains("redis at 127.0.0.1:1"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");

@@ -131,6 +131,7 @@ async fn admin_responses_contain_no_secret() {
         "/log",
         "/nothing",
         "/cache/purge",
+        "/fleet",
         "/identities/sign-out",
     ] {
         responses += &send_admin(admin(&gateway), "GET", target, "", "")

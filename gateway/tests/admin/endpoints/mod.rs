@@ -176,6 +176,7 @@ async fn foreign_hosts_and_pages_are_rejected() {
         ("POST", "/cache/purge", "", url, 415),
         ("GET", "/", "", "", 200),
         ("GET", "/cache", "", "", 404),
+        ("GET", "/fleet", "", "", 404),
         ("GET", "/orders", "", "", 404),
     ] {
         let response = send_admin(admin, method, target, headers, body).await;
