@@ -313,6 +313,12 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config);
+    if passed.unused() > 0 {
+        tracing::warn!(
+            "{} listeners that the parent process passes are not used, and their clients wait; remove them from the socket unit",
+            passed.unused()
+        );
+    }
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
