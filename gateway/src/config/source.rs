@@ -91,9 +91,7 @@ impl ConfigText {
 
     /// Returns the files that hold values, such as `/run/secrets/key` for `"file:/run/secrets/key"`.
     pub(crate) fn value_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
-        collect_files(&Value::Table(self.table()), &mut files);
-        files
+        value_files_of(&Value::Table(self.table()))
     }
 
     /// Adds the file of an error and its line.
@@ -106,6 +104,13 @@ impl ConfigText {
         let text = self.text.get(*begin..).unwrap_or_default();
         error.moved_back(*begin).with_line(text).in_file(file)
     }
+}
+
+/// Returns the files that hold values of a section.
+pub(super) fn value_files_of(section: &Value) -> Vec<String> {
+    let mut files = Vec::new();
+    collect_files(section, &mut files);
+    files
 }
 
 fn collect_files(value: &Value, files: &mut Vec<String>) {
