@@ -26,7 +26,7 @@ use crate::{
     caller_keys::KeysEndpoint,
     config::{
         self, Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost,
-        RouteSection, Server, Telemetry, VerifySection,
+        RouteSection, Sections, Server, Telemetry, VerifySection,
     },
     error::chain,
     identity::{Identities, Identity},
@@ -67,7 +67,7 @@ pub(crate) struct ActiveConfig {
     /// Settings that are valid, but likely to be rejected by an origin.
     pub(crate) warnings: Vec<ConfigError>,
     /// The parsed file, to compare it with another.
-    pub(crate) sections: toml::Table,
+    pub(crate) sections: Sections,
 }
 
 impl ActiveConfig {
@@ -81,14 +81,16 @@ impl ActiveConfig {
         text: &ConfigText,
         last: Option<&Identities>,
     ) -> Result<Self, ConfigError> {
+        let sections = Sections::new(text);
         ConfigFile::parse(text.as_str())
-            .and_then(|file| Self::build(&file, text, last))
+            .and_then(|file| Self::build(&file, text, sections, last))
             .map_err(|error| text.locate(error))
     }
 
     fn build(
         file: &ConfigFile,
         text: &ConfigText,
+        sections: Sections,
         last: Option<&Identities>,
     ) -> Result<Self, ConfigError> {
         let identities = Identities::build(file.identities()?, last)?;
@@ -175,7 +177,7 @@ impl ActiveConfig {
                 .into_iter()
                 .map(|warning| text.locate(warning))
                 .collect(),
-            sections: text.table(),
+            sections,
         })
     }
 
@@ -201,7 +203,7 @@ impl ActiveConfig {
 
     /// Returns a short hash of the configuration without its secrets.
     pub(crate) fn fingerprint(&self) -> String {
-        config::fingerprint(&self.sections)
+        config::fingerprint(&self.sections.table)
     }
 
     /// Returns the identities of the file, and the default one if a route uses it.
@@ -243,7 +245,7 @@ impl ActiveConfig {
 
     /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
     pub(crate) fn continuing(mut self, last: &Self) -> Self {
-        let is_unchanged = |section| self.sections.get(section) == last.sections.get(section);
+        let is_unchanged = |section| self.sections.has_same(&last.sections, section);
         let [cache, bodies] = ["cache", "bodies"].map(is_unchanged);
         // Other credentials may see other responses.
         if cache && ["credentials", "identity"].into_iter().all(is_unchanged) {
@@ -252,7 +254,7 @@ impl ActiveConfig {
         }
         if let Some(verification) = &last.verification {
             let endpoint = |config: &Self| {
-                let table = config.sections.get("verify")?.get("keys_endpoint");
+                let table = config.sections.table.get("verify")?.get("keys_endpoint");
                 table.cloned()
             };
             let same_endpoint = endpoint(&self) == endpoint(last);

@@ -18,6 +18,7 @@ mod print;
 mod restart;
 mod route;
 mod scope;
+mod sections;
 mod server;
 mod signature;
 mod source;
@@ -55,9 +56,11 @@ pub(crate) use self::{
     restart::needs_restart,
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
+    sections::Sections,
     server::{DEFAULT_LISTEN, Server, TlsFiles},
     source::ConfigText,
     telemetry::Telemetry,
+    text::value_hash,
     value::{Spanned, duration, header_name, located},
     verify::VerifySection,
     verify_jwt::JwtSection,

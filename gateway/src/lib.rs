@@ -87,6 +87,9 @@ use self::{
 /// Time to export telemetry if requests have used the whole grace period.
 #[cfg(feature = "otlp")]
 const MIN_FLUSH_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longest time for it. Clients wait for the next process meanwhile, or are refused.
+#[cfg(feature = "otlp")]
+const MAX_FLUSH_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs the command line's command.
 #[must_use]
@@ -313,6 +316,12 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config);
+    if passed.unused() > 0 {
+        tracing::warn!(
+            "{} listeners that the parent process passes are not used, and their clients wait; remove them from the socket unit",
+            passed.unused()
+        );
+    }
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     tokio::spawn(identity::watch::watch(gateway.clone()));
@@ -333,7 +342,9 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     if let Some(exporter) = telemetry {
         let deadline = stop_time.await? + settings.drain_delay + settings.shutdown_grace;
         let left = deadline.saturating_duration_since(Instant::now());
-        exporter.flush(left.max(MIN_FLUSH_TIME)).await;
+        exporter
+            .flush(left.clamp(MIN_FLUSH_TIME, MAX_FLUSH_TIME))
+            .await;
     }
     served
 }

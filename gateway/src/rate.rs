@@ -75,11 +75,11 @@ pub(crate) struct RouteRate {
 }
 
 impl RouteRate {
-    pub(crate) fn new(quota: Quota, label: &str, shared: Option<SharedRates>) -> Self {
+    pub(crate) fn new(quota: Quota, owner: &str, shared: Option<SharedRates>) -> Self {
         Self {
             quota,
             local: RateLimiter::direct(quota),
-            shared: shared.map(|rates| (rates, rate_name("route", label, ""))),
+            shared: shared.map(|rates| (rates, rate_name("route", owner, ""))),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::{fs, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
+use tower_sigv4::sigv4::PayloadHash;
 
 use crate::{
     BoxError,
     build::ActiveConfig,
-    config::{ConfigError, ConfigText, needs_restart},
+    config::{ConfigError, ConfigText, Sections, needs_restart, value_hash},
     error::chain,
     gateway::Gateway,
 };
@@ -33,8 +34,8 @@ struct Snapshot {
     text: Result<ConfigText, ConfigError>,
     /// Files of values.
     named: Vec<String>,
-    /// Contents of the files of values, and of the file of callers' keys.
-    values: Vec<Option<Vec<u8>>>,
+    /// Hashes of the files of values, which are secrets, and of the file of callers' keys.
+    values: Vec<Option<String>>,
 }
 
 impl Snapshot {
@@ -44,9 +45,14 @@ impl Snapshot {
             (_, Ok(new)) => new.value_files(),
             (_, Err(_)) => Vec::new(),
         };
-        let paths = named.iter().map(String::as_str).chain(keys);
+        let hash_of_keys = |path| {
+            fs::read(path)
+                .ok()
+                .map(|keys| PayloadHash::of(&keys).to_string())
+        };
+        let values = named.iter().map(|path| value_hash(path));
         Self {
-            values: paths.map(|path| fs::read(path).ok()).collect(),
+            values: values.chain(keys.map(hash_of_keys)).collect(),
             text,
             named,
         }
@@ -139,7 +145,7 @@ impl WatchedFile {
     }
 }
 
-fn log_reload(config: &ActiveConfig, file: &str, started: &toml::Table) {
+fn log_reload(config: &ActiveConfig, file: &str, started: &Sections) {
     tracing::info!("reloaded {file}");
     log_warnings(config);
     let settings = needs_restart(&config.sections, started);

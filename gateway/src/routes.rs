@@ -212,7 +212,7 @@ fn route_service(
         service = boxed(limited);
     }
     if let Some(quota) = route.rate {
-        service = rate_limited(RouteRate::new(quota, &route.label, rates), service);
+        service = rate_limited(RouteRate::new(quota, &route.rate_owner, rates), service);
     }
     let Some(cors) = &route.cors else {
         return service;

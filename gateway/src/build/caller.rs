@@ -57,13 +57,15 @@ pub(super) fn authorization(
     let mut callers: Vec<CallerRules> = Vec::new();
     for (position, section) in file.caller.iter().enumerate() {
         let built = caller(file, section, position, &routes, rates)?;
-        if let Some(name) = &section.name
-            && callers.iter().any(|other| other.name == built.name)
-        {
-            return Err(name.error(format!(
+        if callers.iter().any(|other| other.name == built.name) {
+            let message = format!(
                 "there is another caller {:?}; give each its own name",
                 built.name
-            )));
+            );
+            return Err(match &section.name {
+                Some(name) => name.error(message),
+                None => section.condition.error(message),
+            });
         }
         callers.push(built);
     }

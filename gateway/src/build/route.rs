@@ -39,6 +39,8 @@ pub(crate) struct Route {
     pub(crate) cache: Option<RouteCache>,
     /// Name in metrics, such as `api.example.com/orders`.
     pub(crate) label: String,
+    /// Identity of its rate, which gateways may share.
+    pub(crate) rate_owner: String,
     /// The name of the origin.
     pub(crate) origin: String,
     /// Format of the gateway's own errors, for clients that show none.
@@ -82,6 +84,7 @@ impl Route {
             cors: cors.map(|it| cors_layer(it, has_challenge)).transpose()?,
             cache: section.cache.then(cache),
             label: section.label(),
+            rate_owner: section.rate_owner(),
             origin: origin.name.get_ref().clone(),
             error_format: ErrorFormat::for_service(signing_settings(origin)?.service()),
             request_edits: headers::request_edits(section, origin)?.map(Arc::new),

@@ -123,3 +123,32 @@ fn changed_configurations_are_handled_and_secrets_are_hidden() {
         "{accepted} accepted, {rejected} rejected"
     );
 }
+
+#[test]
+fn rates_of_routes_with_one_path_are_different() {
+    let origin = "[[origin]]\nname = \"o\"\nurl = \"http://127.0.0.1:1\"\nservice = \"s3\"\nregion = \"eu-west-1\"\n";
+    let route = |condition: &str| {
+        format!("[[route]]\npath = \"/\"\norigin = \"o\"\nrate = \"1/h\"\n{condition}\n")
+    };
+    let owners = |conditions: &[&str]| -> Vec<String> {
+        let routes: String = conditions.iter().map(|it| route(it)).collect();
+        let config = ActiveConfig::parse(&format!("{origin}{routes}")).expect("valid");
+        config.routes.into_iter().map(|it| it.rate_owner).collect()
+    };
+    let conditions = [
+        "methods = [\"GET\"]",
+        "methods = [\"PUT\"]",
+        "headers = { a = \"1\" }",
+        "host = \"a\"",
+        "name = \"a\"",
+        "",
+    ];
+    let found = owners(&conditions);
+    let distinct: std::collections::HashSet<_> = found.iter().collect();
+    assert_eq!(distinct.len(), conditions.len(), "{found:?}");
+    // The order of the file does not matter, so that gateways agree during a rollout.
+    let [last, ..] = &owners(&conditions[5..])[..] else {
+        panic!("a route");
+    };
+    assert_eq!(*last, found[5]);
+}

@@ -152,6 +152,28 @@ impl RouteSection {
         format!("{host}{}", self.path.get_ref())
     }
 
+    /// Identifies the route in rates that gateways share: by its name, or by the requests that match. Routes with the same
+    /// label may have different methods or headers.
+    pub(crate) fn rate_owner(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.get_ref().clone();
+        }
+        let host = self.host.as_ref().map(Spanned::get_ref);
+        let headers = self.headers.iter();
+        let header_values: Vec<_> = headers
+            .map(|(name, value)| (name.get_ref(), value.get_ref()))
+            .collect();
+        format!(
+            "{:?}",
+            (
+                self.path.get_ref(),
+                host,
+                values(&self.methods),
+                header_values
+            )
+        )
+    }
+
     /// Describes the requests that match and where they are sent, to distinguish routes in the cache. Every key is
     /// named, so that none is forgotten.
     pub(crate) fn description(&self, origin: &OriginSection) -> String {

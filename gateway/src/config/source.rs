@@ -1,6 +1,11 @@
 //! The text of a configuration: a file, and those that it includes.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    collections::HashSet,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use glob::{MatchOptions, Pattern, glob_with};
 use serde::Deserialize;
@@ -48,19 +53,21 @@ impl ConfigText {
         // The parser of all settings reports other mistakes.
         let parsed = toml::from_str::<Includes>(&all.text).ok();
         let include = parsed.and_then(|it| it.include);
+        let mut known = HashSet::from([canonical(file)]);
         for pattern in include.as_ref().map_or(&[][..], OneOrMany::as_slice) {
             let at = |message: String| all.locate(ConfigError::at(pattern.span(), message));
             let found = matching(directory, pattern.get_ref()).map_err(at)?;
             for path in found {
-                if all.files.iter().any(|(known, _)| *known == path) {
+                // A pattern may match the file itself, and a file may have several names.
+                if !known.insert(canonical(&path)) {
                     continue;
                 }
-                let text = read(&path)?;
-                check_included(&text, file)
-                    .map_err(|error| error.with_line(&text).in_file(&path))?;
+                let content = read(&path)?;
+                let text = content.trim_start_matches('\u{feff}'); // only the first file may begin with it
+                check_included(text, file).map_err(|error| error.with_line(text).in_file(&path))?;
                 all.text.push('\n');
                 all.files.push((path, all.text.len()));
-                all.text.push_str(&text);
+                all.text.push_str(text);
             }
         }
         Ok(all)
@@ -84,9 +91,7 @@ impl ConfigText {
 
     /// Returns the files that hold values, such as `/run/secrets/key` for `"file:/run/secrets/key"`.
     pub(crate) fn value_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
-        collect_files(&Value::Table(self.table()), &mut files);
-        files
+        value_files_of(&Value::Table(self.table()))
     }
 
     /// Adds the file of an error and its line.
@@ -99,6 +104,13 @@ impl ConfigText {
         let text = self.text.get(*begin..).unwrap_or_default();
         error.moved_back(*begin).with_line(text).in_file(file)
     }
+}
+
+/// Returns the files that hold values of a section.
+pub(super) fn value_files_of(section: &Value) -> Vec<String> {
+    let mut files = Vec::new();
+    collect_files(section, &mut files);
+    files
 }
 
 fn collect_files(value: &Value, files: &mut Vec<String>) {
@@ -126,6 +138,10 @@ fn read(file: &str) -> Result<String, ConfigError> {
             .in_file(file)
             .in_line(line)
     })
+}
+
+fn canonical(file: &str) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.into()) // reading it returns the error
 }
 
 /// Returns the files that match a pattern, sorted by name. A name without wildcards must exist.
@@ -192,6 +208,8 @@ fn check_included(text: &str, file: &str) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, process};
+
     use super::*;
 
     fn error_of(included: &str) -> Option<String> {
@@ -235,6 +253,23 @@ mod tests {
         }
         let without_place = text.locate(ConfigError::new("wrong"));
         assert_eq!(without_place.to_string(), "one: wrong");
+    }
+
+    #[test]
+    fn each_file_is_read_once_whatever_its_name() {
+        let name = format!("sigv4-gateway-source-{}", process::id());
+        let directory = env::temp_dir().join(&name);
+        fs::create_dir_all(&directory).expect("created");
+        let file = directory.join("gateway.toml");
+        let include = format!("include = [\"*.toml\", \"../{name}/a.toml\"]\n");
+        fs::write(&file, include).expect("written");
+        fs::write(directory.join("a.toml"), "\u{feff}[[route]]\n").expect("written");
+        for path in [file, directory.join("./gateway.toml")] {
+            let text = ConfigText::read(&path.to_string_lossy()).expect("readable");
+            assert_eq!(text.files().count(), 2, "{path:?}");
+            assert_eq!(text.table()["route"].as_array().map(Vec::len), Some(1));
+        }
+        fs::remove_dir_all(&directory).expect("removed");
     }
 
     #[test]

@@ -234,9 +234,10 @@ impl TelemetrySection {
 /// Returns a URL without its user, which may contain a password, and without its query.
 fn shown(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    let base = &url[..end];
+    let (base, rest) = url.split_at(end);
     match base.rsplit_once('@') {
-        Some((_, rest)) => format!("...@{rest}"),
+        _ if rest.contains('@') => "...".to_owned(), // the password may have these characters
+        Some((_, host)) => format!("...@{host}"),
         None => base.to_owned(),
     }
 }

@@ -1,9 +1,17 @@
 //! Values that the file holds, or that it names by their place in the environment or in a file.
 
-use std::{env, fs};
+use std::{
+    env,
+    fs::File,
+    io::{self, Read},
+};
+
+use tower_sigv4::sigv4::PayloadHash;
 
 const ENVIRONMENT: &str = "env:";
 const FILE: &str = "file:";
+/// Maximum size of a file with a value, in bytes. Files are read again each second.
+const MAX_FILE_LEN: u64 = 1 << 20;
 
 /// Returns `true` if the file holds the place of the value, so that the value may be a secret.
 pub(super) fn is_reference(text: &str) -> bool {
@@ -28,8 +36,8 @@ pub(super) fn referenced(text: &str) -> Result<String, String> {
         };
     }
     if let Some(path) = text.strip_prefix(FILE) {
-        let content = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read the file {path:?}: {error}"))?;
+        let content =
+            read(path).map_err(|error| format!("cannot read the file {path:?}: {error}"))?;
         let line = content.strip_suffix('\n').unwrap_or(&content);
         return match line.strip_suffix('\r').unwrap_or(line) {
             "" => Err(format!(
@@ -41,8 +49,29 @@ pub(super) fn referenced(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Returns a hash of the value in a file, or `None` if there is none.
+pub(crate) fn value_hash(path: &str) -> Option<String> {
+    let value = referenced(&format!("{FILE}{path}")).ok()?;
+    Some(PayloadHash::of(value.as_bytes()).to_string())
+}
+
+fn read(path: &str) -> io::Result<String> {
+    let mut content = String::new();
+    let len = File::open(path)?
+        .take(MAX_FILE_LEN + 1)
+        .read_to_string(&mut content)?;
+    if len as u64 > MAX_FILE_LEN {
+        return Err(io::Error::other(
+            "it is larger than 1 MiB; choose a file that holds the value alone",
+        ));
+    }
+    Ok(content)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -68,6 +97,8 @@ mod tests {
             "env:SIGV4_GATEWAY_UNSET",
             "env:",
             "file:/nonexistent/secret",
+            #[cfg(target_os = "linux")]
+            "file:/dev/zero",
         ] {
             assert!(referenced(text).is_err(), "{text}");
         }

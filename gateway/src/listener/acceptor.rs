@@ -205,6 +205,7 @@ impl<S: Respond> Acceptor<S> {
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
             stopped: self.stopped,
+            awaits_request: !is_http2,
         };
         let origin_buffer = settings.origin_buffer as usize;
         if is_http2 {

@@ -38,14 +38,40 @@ impl PassedListeners {
         let Some(listener) = self.listeners.take_tcp_listener(index)? else {
             return Ok(None);
         };
+        if !is_listening(&listener)? {
+            return Err(io::Error::other("it is a connection, or does not listen"));
+        }
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener).map(Some)
+    }
+
+    /// Returns the number of listeners that nothing uses. Their clients wait without end.
+    #[cfg(unix)]
+    pub(crate) fn unused(&self) -> usize {
+        self.listeners.len().saturating_sub(self.next)
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn unused(&self) -> usize {
+        0
     }
 
     #[cfg(not(unix))]
     fn take(&mut self) -> io::Result<Option<TcpListener>> {
         Ok(None)
     }
+}
+
+/// Returns `false` for a socket that never has a connection to accept, such as those of `Accept=yes`. Systems that cannot
+/// tell it report an error later.
+#[cfg(target_os = "linux")]
+fn is_listening(socket: impl std::os::fd::AsFd) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_listening(_: impl std::os::fd::AsFd) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// A listener.
@@ -63,7 +89,7 @@ impl Listener {
         passed: &mut PassedListeners,
     ) -> Result<Self, BoxError> {
         let taken = passed.take().map_err(|error| {
-            format!("the listener that the parent process passes is no TCP listener: {error}; let the socket unit have ListenStream")
+            format!("the listener that the parent process passes is no TCP listener: {error}; let the socket unit have ListenStream, without Accept")
         })?;
         if let Some(tcp) = taken {
             return Ok(Self {
@@ -103,4 +129,23 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let _ = reuse_port;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn connections_are_no_listeners() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = TcpStream::connect(address).expect("connected");
+        let (accepted, _) = listener.accept().expect("a connection");
+        assert!(is_listening(&listener).expect("a socket"));
+        for connection in [&client, &accepted] {
+            assert!(!is_listening(connection).expect("a socket"));
+        }
+    }
 }

@@ -1,15 +1,20 @@
 //! End of a connection: by its client, by the idle timeout, or as the gateway stops.
 
 use std::{
+    future,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 /// Limits of a connection's lifetime.
 pub(super) struct Lifetime {
@@ -18,6 +23,8 @@ pub(super) struct Lifetime {
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) stopped: watch::Receiver<bool>,
+    /// The shutdown would close a connection whose first request has not arrived yet.
+    pub(super) awaits_request: bool,
 }
 
 impl Lifetime {
@@ -29,6 +36,9 @@ impl Lifetime {
         shutdown: fn(Pin<&mut C>),
         abandoned: impl Future<Output = ()>,
     ) {
+        let requests = self.requests.clone();
+        let awaits_request = self.awaits_request;
+        let deadline = Instant::now() + self.header_timeout;
         let is_over = tokio::select! {
             // Each poll of the connection comes here; a random order would cost a random number.
             biased;
@@ -37,6 +47,19 @@ impl Lifetime {
         };
         if is_over {
             return;
+        }
+        if awaits_request && requests.load(Ordering::Relaxed) == 0 {
+            // The gateway stops. A poll of the connection begins the request.
+            let has_begun = future::poll_fn(|_| match requests.load(Ordering::Relaxed) {
+                0 => Poll::Pending,
+                _ => Poll::Ready(()),
+            });
+            tokio::select! {
+                biased;
+                _ = connection.as_mut() => return,
+                () = has_begun => {}
+                () = time::sleep_until(deadline) => return,
+            }
         }
         shutdown(connection.as_mut());
         tokio::select! {

@@ -1,4 +1,4 @@
-//! HTTP/2 clients that do not read their responses.
+//! HTTP/2 clients that do not read their responses, and clients that connect while the gateway stops.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http2 as client};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::duplex,
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -133,4 +133,51 @@ async fn unread_responses_close_the_connection() {
             start.elapsed()
         );
     }
+}
+
+/// Returns a client over HTTP/1.1 of a gateway that stops, and its connection's task.
+fn connect_after_stop() -> (DuplexStream, JoinHandle<()>) {
+    let address = "127.0.0.1:1".parse().expect("an address");
+    let config = ActiveConfig::parse(&crate::demo::config(address)).expect("valid configuration");
+    let service =
+        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("ok"))));
+    let (stop, stopped) = watch::channel(true);
+    let acceptor = Acceptor::new(service, &config.server, stopped.clone()).with_draining(stopped);
+    let permit = Arc::new(Semaphore::new(1))
+        .try_acquire_owned()
+        .expect("a free permit");
+    let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
+    let (ours, theirs) = duplex(1 << 16);
+    let served = tokio::spawn(async move {
+        let _stop = stop;
+        acceptor
+            .serve(theirs, false, address, Scheme::HTTPS, connection)
+            .await;
+    });
+    (ours, served)
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_request_of_an_accepted_connection_is_served_after_the_stop() {
+    let (mut client, served) = connect_after_stop();
+    // For example after a TLS handshake.
+    sleep(Duration::from_secs(1)).await;
+    for part in ["GET / HT", "TP/1.1\r\nhost: h\r\n\r\n"] {
+        client.write_all(part.as_bytes()).await.expect("open");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.expect("read");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.contains("connection: close\r\n"), "{response}");
+    served.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_connections_without_a_request_end_after_the_stop() {
+    let start = Instant::now();
+    let (client, served) = connect_after_stop();
+    served.await.expect("no panic");
+    assert!(start.elapsed() <= Duration::from_secs(31));
+    drop(client);
 }

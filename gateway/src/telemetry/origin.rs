@@ -14,7 +14,7 @@ use tower::timeout::error::Elapsed;
 
 use super::{
     context::{TRACEPARENT, random_span_id, random_trace_id, traceparent},
-    request::{RequestTrace, method_name, version_name},
+    request::{RequestTrace, method_name, truncated, version_name},
     span::{Attribute, Kind, Value},
     tracer::Tracer,
 };
@@ -81,7 +81,7 @@ impl OriginSpan {
         let uri = request.uri();
         let mut attributes = vec![
             ("http.request.method", method_name(request.method()).into()),
-            ("url.path", uri.path().into()),
+            ("url.path", truncated(uri.path()).into()),
         ];
         attributes.extend(uri.scheme_str().map(|it| ("url.scheme", it.into())));
         attributes.extend(uri.host().map(|it| ("server.address", it.into())));

@@ -6,7 +6,9 @@ use std::{
     time::SystemTime,
 };
 
-use http::{Extensions, HeaderValue, Method, Request, Response, Version, header, uri::Authority};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Version, header, uri::Authority,
+};
 use tower_sigv4::{ErrorKind, origin::ClientAddr, sign::SigningReport};
 
 use super::{
@@ -22,6 +24,9 @@ use crate::{
 
 /// Longest prefix of a value that the client chose, in bytes.
 const MAX_VALUE_LEN: usize = 1024;
+/// Longest `tracestate` that is exported, in bytes: each span has a copy. W3C recommends to keep as many (Trace Context,
+/// section 3.3.1.5).
+const MAX_TRACE_STATE_LEN: usize = 512;
 
 /// A sampled request, in its extensions.
 pub(crate) struct RequestTrace {
@@ -51,8 +56,6 @@ impl RequestTrace {
     /// Returns the trace of a sampled request, and adds it to the request's extensions.
     pub(crate) fn begin<B>(tracer: &Arc<Tracer>, request: &mut Request<B>) -> Option<Arc<Self>> {
         let (trace_id, parent) = tracer.sample(request.headers())?;
-        let headers = request.headers().get_all(TRACESTATE);
-        let states: Vec<_> = headers.iter().filter_map(|it| it.to_str().ok()).collect();
         let phases = Phases {
             attributes: request_attributes(request, tracer.scheme),
             ..Phases::default()
@@ -62,7 +65,7 @@ impl RequestTrace {
             trace_id,
             span_id: random_span_id(),
             parent_id: parent.map(|it| it.span_id),
-            trace_state: states.join(","),
+            trace_state: trace_state(request.headers()),
             method: method_name(request.method()),
             start: SystemTime::now(),
             phases: Mutex::new(phases),
@@ -285,6 +288,18 @@ pub(crate) fn cache_forwarded(request: &Extensions) {
     }
 }
 
+/// Returns the client's `tracestate`, or an empty one if it is too long: a part would have another meaning.
+fn trace_state(headers: &HeaderMap) -> String {
+    let values = headers.get_all(TRACESTATE).iter();
+    let states: Vec<_> = values.filter_map(|it| it.to_str().ok()).collect();
+    let joined = states.join(",");
+    if joined.len() > MAX_TRACE_STATE_LEN {
+        String::new()
+    } else {
+        joined
+    }
+}
+
 /// Returns the attributes of OpenTelemetry's conventions for HTTP. The query is left out: it may hold a signature.
 fn request_attributes<B>(request: &Request<B>, scheme: &'static str) -> Vec<Attribute> {
     let uri = request.uri();
@@ -333,6 +348,30 @@ pub(super) fn version_name(version: Version) -> Option<&'static str> {
     }
 }
 
-fn truncated(value: &str) -> &str {
+pub(super) fn truncated(value: &str) -> &str {
     &value[..value.floor_char_boundary(MAX_VALUE_LEN)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_trace_states_are_not_exported() {
+        for (values, expected) in [
+            (&[][..], ""),
+            (&["a=1", "b=2"][..], "a=1,b=2"),
+            (
+                &[&*"a".repeat(MAX_TRACE_STATE_LEN)],
+                &*"a".repeat(MAX_TRACE_STATE_LEN),
+            ),
+            (&[&*"a".repeat(MAX_TRACE_STATE_LEN), "b"], ""),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TRACESTATE, HeaderValue::from_str(value).expect("a value"));
+            }
+            assert_eq!(trace_state(&headers), expected);
+        }
+    }
 }

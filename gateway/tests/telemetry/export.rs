@@ -141,3 +141,18 @@ async fn requests_pass_without_a_collector_and_the_process_ends_in_time() {
     let result = tokio::time::timeout(Duration::from_secs(20), ended).await;
     assert!(result.expect("in time").expect("joined"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_collectors_delay_the_end_by_seconds_only() {
+    let origin = TestOrigin::start(OK).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let plain = config(&format!("http://{}", origin.address), "");
+    let mut gateway = Gateway::with_config(&with_telemetry(&plain, address, ""));
+    exchange(gateway.address, &request("GET", "/orders", "")).await;
+    gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || gateway.wait().success());
+    // Two exports would take ten seconds each.
+    let result = tokio::time::timeout(Duration::from_secs(9), ended).await;
+    assert!(result.expect("in time").expect("joined"));
+}

@@ -132,8 +132,11 @@ async function checkStatus({ page }, demo) {
   const details = await page.locator("#rejections-origins details[open]").textContent();
   check(details.includes('- signed   "api.example.com"'), "signed host");
   check(details.includes(`+ derived  "${new URL(demo.origin).host}"`), "derived host");
+  const name = page.locator("#origin-rows th").first();
+  await name.evaluate((cell) => (cell.isKept = true));
   await new Promise((then) => setTimeout(then, 2500));
   check(await page.locator("#rejections-origins details[open]").isVisible(), "open details stay open");
+  check(await name.evaluate((cell) => cell.isKept), "an unchanged cell stays in its place");
 }
 
 async function checkWorkbench({ page }) {

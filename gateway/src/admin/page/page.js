@@ -57,7 +57,7 @@ function show(status) {
   else if (reasons.length) showState("Ready, but degraded", "warn");
   else showState("Ready", "ok");
   byId("reasons").hidden = !reasons.length;
-  byId("reasons").replaceChildren(...reasons.map((reason) => element("li", reason)));
+  update(byId("reasons"), reasons.map((reason) => element("li", reason)));
   write("version", status.version);
   write("requests", status.requests.toLocaleString());
   write("connections", status.connections.toLocaleString());
@@ -88,8 +88,21 @@ function otherRoutes({ routes, other_routes: others }) {
 
 /** Replaces the rows of a table, and hides a table without rows. */
 function rows(id, elements) {
-  byId(id).replaceChildren(...elements);
+  update(byId(id), elements);
   byId(id).closest("table").hidden = !elements.length;
+}
+
+/** Replaces only what differs, so that a selection and the place of a screen reader stay. */
+function update(parent, elements) {
+  elements.forEach((shown, at) => {
+    const old = parent.children[at];
+    if (!old) parent.append(shown);
+    else if (!old.isEqualNode(shown)) {
+      if (shown.children.length) update(old, [...shown.children]);
+      else old.replaceWith(shown);
+    }
+  });
+  while (parent.children.length > elements.length) parent.lastElementChild.remove();
 }
 
 /** Shows a section and its link, or hides them. */

@@ -95,6 +95,11 @@ fn errors_name_the_value_and_the_remedy_but_no_secret() {
             "\"...@h:1\" is not a collector's URL",
         ),
         (
+            "endpoint = \"http://u:s3cret?@h:1\"",
+            &[],
+            "\"...\" is not a collector's URL",
+        ),
+        (
             "endpoint = \"http://h:1?key=s3cret\"",
             &[],
             "\"http://h:1\" is not a collector's URL",

@@ -12,15 +12,18 @@ use super::connection::{Connection, Lane};
 /// The time is the server's, so that those of the processes do not matter. A time that is too late, after the server's
 /// clock was set back or the rate was raised, becomes the latest of this rate. KEYS: rate. ARGV: interval and tolerance in
 /// microseconds. Returns the microseconds to wait, or 0 for an admitted request.
+///
+/// The time is a double, to 0.25 microseconds: a shorter interval may add nothing, and the server rejects a lifetime of 0.
+/// Text such as `nan` is a number in Lua.
 const TAKE: &str = "
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local due = tonumber(redis.call('GET', KEYS[1]) or '') or now
 local latest = now + tonumber(ARGV[1]) + tonumber(ARGV[2])
 local function store()
-  redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.ceil((due - now) / 1000))
+  redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.max(1, math.ceil((due - now) / 1000)))
 end
-if due < now then due = now end
+if not (due > now) then due = now end
 if due > latest then
   due = latest
   store()

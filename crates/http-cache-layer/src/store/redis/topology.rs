@@ -67,6 +67,12 @@ impl Topology {
             .unwrap_or_else(PoisonError::into_inner);
         let is_start = primaries.ranges.is_empty();
         if primaries.ranges == ranges {
+            // A node keeps its id when its address changes.
+            for (id, address) in addresses {
+                if let Some(server) = primaries.servers.get_mut(&id) {
+                    server.address = address;
+                }
+            }
             return;
         }
         let mut servers = HashMap::new();
@@ -186,6 +192,25 @@ mod tests {
             ])
         };
         Value::Array(ranges.iter().map(range).collect())
+    }
+
+    #[test]
+    fn a_primary_keeps_its_gate_when_its_address_changes() {
+        let topology = Topology::default();
+        let at = |host: &[u8]| {
+            let id = Value::BulkString(b"a".to_vec());
+            let node = vec![Value::BulkString(host.to_vec()), Value::Int(6379), id];
+            let range = vec![Value::Int(0), Value::Int(16383), Value::Array(node)];
+            Value::Array(vec![Value::Array(range)])
+        };
+        topology.update(&at(b"10.0.0.1"));
+        let gate = topology.gate("a");
+        topology.update(&at(b"10.0.0.2"));
+        assert!(Arc::ptr_eq(&gate, &topology.gate("a")));
+        let [server] = &topology.servers(|| unreachable!("the slots are known"))[..] else {
+            panic!("one server");
+        };
+        assert_eq!(server.address, "10.0.0.2:6379");
     }
 
     #[tokio::test(start_paused = true)]

@@ -391,6 +391,26 @@ async fn a_rate_recovers_from_a_time_that_is_too_late() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
+async fn a_rate_is_no_outage_whatever_its_interval_and_its_stored_time() {
+    let server = Server::start(&[]).await;
+    let store = server.store();
+    for nanos in [0, 1, 100, 1000] {
+        let name = format!("{nanos}");
+        let rate = SharedRate::new(Duration::from_nanos(nanos), u32::MAX);
+        assert_eq!(store.take(&name, rate).await, SharedDecision::Admitted);
+        assert_eq!(store.take(&name, rate).await, SharedDecision::Admitted);
+    }
+    let rate = SharedRate::new(Duration::from_millis(10), 10);
+    for stored in ["", "text", "nan", "-nan", "-inf", "-5", "1e300"] {
+        let key = b"http-cache:rate:{a}";
+        server.command(&[b"SET", key, stored.as_bytes()]).await;
+        assert_ne!(store.take("a", rate).await, SharedDecision::Unknown);
+    }
+    assert_eq!(store.stats().errors, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
 async fn processes_see_each_other_until_they_end() {
     let server = Server::start(&[]).await;
     let (one, two) = (server.store(), server.store());
