@@ -48,7 +48,7 @@ impl Snapshot {
         let hash_of_keys = |path| {
             fs::read(path)
                 .ok()
-                .map(|keys| PayloadHash::of(&keys).to_string())
+                .map(|content| PayloadHash::of(&content).to_string())
         };
         let values = named.iter().map(|path| value_hash(path));
         Self {

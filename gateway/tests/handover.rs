@@ -30,13 +30,22 @@ const UPGRADES: usize = 20;
 
 /// Starts a gateway as systemd does: the listener is file descriptor 3.
 fn start_with(listener: &std::net::TcpListener, file: &TempFile) -> Gateway {
+    Gateway::spawn(&mut command_with(listener, "3<&0", 1, file))
+}
+
+/// Returns a command that passes a listener, as each of the descriptors that the redirections open.
+fn command_with(
+    listener: &std::net::TcpListener,
+    redirections: &str,
+    count: usize,
+    file: &TempFile,
+) -> Command {
     let program = gateway_command();
     let mut command = Command::new("sh");
+    let script =
+        format!("LISTEN_FDS={count} LISTEN_PID=$$ exec \"$0\" \"$@\" {redirections} </dev/null");
     command
-        .args([
-            "-c",
-            "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null",
-        ])
+        .args(["-c", &script])
         .arg(program.get_program())
         .args(["--config", &file.path])
         .stdin(Stdio::from(OwnedFd::from(
@@ -48,7 +57,23 @@ fn start_with(listener: &std::net::TcpListener, file: &TempFile) -> Gateway {
             None => command.env_remove(name),
         };
     }
-    Gateway::spawn(&mut command)
+    command
+}
+
+/// A socket unit with two public addresses has no admin port.
+#[test]
+fn a_public_listener_is_not_the_admin_port() {
+    let public = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let private = config("http://127.0.0.1:1", "") + "[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let file = TempFile::new(&private);
+    let output = command_with(&public, "3<&0 4<&0", 2, &file)
+        .output()
+        .expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    for words in ["0.0.0.0:", "that of [admin] is for this machine alone"] {
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[derive(Clone, Default)]

@@ -67,6 +67,14 @@ pub(crate) fn start(
         format!("cannot listen on {listen}: {error}; choose another address under [admin]")
     })?;
     let address = listener.address()?;
+    // A second line of a socket unit may be meant for another public address.
+    if listen.ip().is_loopback() && !address.ip().is_loopback() {
+        return Err(format!(
+            "the second listener that the parent process passes has {address}, but that of [admin] is for this machine \
+             alone; let the socket unit have ListenStream={listen}, or set listen under [admin]"
+        )
+        .into());
+    }
     let readiness = Arc::new(Readiness {
         gateway: gateway.clone(),
         stopping,

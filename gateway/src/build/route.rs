@@ -108,9 +108,10 @@ pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
         rule = rule.with_methods(methods);
     }
     for (name, value) in &section.headers {
-        let expected = HeaderValue::from_str(value.get_ref()).map_err(|_| {
+        let mut expected = HeaderValue::from_str(&value.get_ref().0).map_err(|_| {
             value.error("this is not a valid header value; remove control characters")
         })?;
+        expected.set_sensitive(true);
         rule = rule.add_header(header_name(name)?, expected);
     }
     if section.strip_prefix {

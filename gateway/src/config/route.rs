@@ -15,7 +15,7 @@ use super::{
         ClientAuthorization, RequestHeadersSection, ResponseHeadersSection, client_authorization,
     },
     origin::OriginSection,
-    value::{Size, Spanned, positive},
+    value::{Secret, Size, Spanned, positive},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub(crate) struct RouteSection {
     addressing_style: Option<Spanned<AddressingStyleName>>,
     pub(crate) methods: Option<Vec<Spanned<String>>>,
     #[serde(default)]
-    pub(crate) headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    pub(crate) headers: BTreeMap<Spanned<String>, Spanned<Secret>>,
     #[serde(default)]
     pub(crate) strip_prefix: bool,
     pub(crate) add_prefix: Option<Spanned<String>>,
@@ -161,7 +161,7 @@ impl RouteSection {
         let host = self.host.as_ref().map(Spanned::get_ref);
         let headers = self.headers.iter();
         let header_values: Vec<_> = headers
-            .map(|(name, value)| (name.get_ref(), value.get_ref()))
+            .map(|(name, value)| (name.get_ref(), &value.get_ref().0))
             .collect();
         format!(
             "{:?}",
@@ -208,7 +208,7 @@ impl RouteSection {
         } = self;
         let header_values: Vec<_> = headers
             .iter()
-            .map(|(name, value)| (name.get_ref(), value.get_ref()))
+            .map(|(name, value)| (name.get_ref(), &value.get_ref().0))
             .collect();
         let [host_name, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
         // A response that was cached before a limit was set is not served after it.

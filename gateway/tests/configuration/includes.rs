@@ -72,7 +72,8 @@ fn included_files_add_tables_in_the_order_of_their_names() {
     let main = format!("{MAIN}\n[verify]\nservice = \"execute-api\"\nregion = \"r\"\n");
     let (b, a) = (
         route("/b"),
-        route("/a") + "[route.cors]\norigins = [\"*\"]\n",
+        route("/a")
+            + "headers = { x-origin-verify = \"hunter2\" }\n[route.cors]\norigins = [\"*\"]\n",
     );
     let files = Files::new(
         &main,
@@ -98,7 +99,7 @@ fn included_files_add_tables_in_the_order_of_their_names() {
         !printed.contains("hunter2") && !printed.contains("include"),
         "{printed}"
     );
-    assert_eq!(printed.matches("\"[redacted]\"").count(), 2, "{printed}");
+    assert_eq!(printed.matches("\"[redacted]\"").count(), 3, "{printed}");
     // The printed file is a configuration of its own.
     files.write("gateway.toml", &printed.replace("[redacted]", "secret"));
     assert_eq!(files.run("--check", &[]), checked);

@@ -62,6 +62,11 @@ impl SharedRate {
         self.burst
     }
 
+    /// Returns the longest wait that the script returns. Another server may return more.
+    fn longest_wait(&self) -> Duration {
+        self.interval.saturating_add(Duration::from_micros(1))
+    }
+
     fn command(&self, key: &str) -> Cmd {
         let micros = self.interval.as_nanos() as f64 / 1000.0;
         let tolerance = micros * f64::from(self.burst.saturating_sub(1));
@@ -100,7 +105,8 @@ pub(super) async fn take(
     match connection.query(Lane::Read, &key, command).await {
         Some(Value::Int(0)) => SharedDecision::Admitted,
         Some(Value::Int(micros @ 1..)) => {
-            SharedDecision::Limited(Duration::from_micros(micros.unsigned_abs()))
+            let wait = Duration::from_micros(micros.unsigned_abs());
+            SharedDecision::Limited(wait.min(rate.longest_wait()))
         }
         _ => SharedDecision::Unknown,
     }

@@ -167,8 +167,12 @@ async fn replies_decide_about_shared_rates() {
     for (reply, decision) in [
         (&b":0\r\n"[..], SharedDecision::Admitted),
         (
-            b":1500\r\n",
-            SharedDecision::Limited(Duration::from_micros(1500)),
+            b":50\r\n",
+            SharedDecision::Limited(Duration::from_micros(50)),
+        ),
+        (
+            b":9223372036854775807\r\n",
+            SharedDecision::Limited(Duration::from_micros(101)),
         ),
         (b":-1\r\n", SharedDecision::Unknown),
         (b"+OK\r\n", SharedDecision::Unknown),
