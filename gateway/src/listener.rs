@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod bind;
+mod client_service;
 mod drain_body;
 mod extended_connect;
 mod framing;

@@ -1,23 +1,15 @@
 //! Accepts connections, and serves them with HTTP/1 or HTTP/2.
 
 use std::{
-    convert::Infallible,
-    future, io, mem,
+    future, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use axum::{body::Body, response::Response};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::Scheme};
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-};
+use http::uri::Scheme;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
 use tokio::{
@@ -27,19 +19,23 @@ use tokio::{
     time,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_sigv4::origin::ClientAddr;
+use tower::{ServiceBuilder, ServiceExt};
 
 use super::{
-    drain_body::drain_bodies, extended_connect, head_timer::HeadTimer, lifetime::Lifetime,
-    linger::LingeringStream, read_ahead::ReadAhead, response_rate::Streams,
+    client_service::{adapt_responses, close_if, for_client, hyper_service},
+    drain_body::drain_bodies,
+    extended_connect,
+    head_timer::HeadTimer,
+    lifetime::Lifetime,
+    linger::LingeringStream,
+    read_ahead::ReadAhead,
+    response_rate::Streams,
     strict_stream::StrictStream,
 };
 use crate::{
     config,
     connection::{ClientConnection, ConnectionGauge},
-    request_validation::{InvalidHead, MAX_HEAD_LEN},
-    response,
+    request_validation::MAX_HEAD_LEN,
     service::Respond,
 };
 
@@ -51,8 +47,6 @@ const TLS_BUFFER: usize = 16 * 1024;
 const PEEK_DELAY: Duration = Duration::from_millis(1);
 /// Delay after a failed accept, for example if there are no free file descriptors.
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
-
-type BoxFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// Accepts connections for a service.
 #[derive(Clone)]
@@ -301,104 +295,4 @@ fn is_client_error(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
-}
-
-/// Adds the client's address, for `x-forwarded-for`, and its connection to each request.
-fn for_client(
-    client: SocketAddr,
-    scheme: Scheme,
-    connection: ClientConnection,
-    requests: Arc<AtomicU64>,
-    service: impl Respond,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ 'static {
-    let address = ClientAddr::new(client.ip()).with_scheme(scheme.clone());
-    let add_client = move |mut request: Request<Incoming>| {
-        let index = requests.fetch_add(1, Ordering::Relaxed);
-        if let Some(reason) = connection.rejection(index) {
-            request
-                .extensions_mut()
-                .insert(InvalidHead::Ambiguous(reason));
-        }
-        request.extensions_mut().insert(address.clone());
-        request.extensions_mut().insert(connection.clone());
-        if let Some(named) = request.uri().scheme() {
-            if *named != Scheme::HTTP && *named != Scheme::HTTPS {
-                request.extensions_mut().insert(InvalidHead::Ambiguous(
-                    "the scheme of the request target is neither http nor https",
-                ));
-            }
-            // The connection decides the scheme, not the client.
-            let mut uri = mem::take(request.uri_mut()).into_parts();
-            uri.scheme = Some(scheme.clone());
-            *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
-        }
-        request.map(Body::new)
-    };
-    ServiceBuilder::new()
-        .map_request(add_client)
-        .service(service)
-}
-
-/// Returns a service with boxed futures. hyper keeps space for the future of an HTTP/1 connection while it is idle, and
-/// moves that of an HTTP/2 stream several times.
-fn hyper_service<S>(
-    service: S,
-) -> impl hyper::service::Service<
-    Request<Incoming>,
-    Response = Response,
-    Error = Infallible,
-    Future = BoxFuture,
->
-where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-{
-    hyper::service::service_fn(move |request| -> BoxFuture {
-        Box::pin(service.clone().oneshot(request))
-    })
-}
-
-/// Ends a connection, also after a head that two servers could read differently: what follows could be a part of the
-/// request.
-fn close_if(is_draining: bool, mut response: Response) -> Response {
-    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let is_invalid = response.extensions().get::<InvalidHead>().is_some();
-    if is_invalid || (is_draining && !is_switch) {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
-    response
-}
-
-/// Adapts responses to HTTP/2: those to CONNECT, and those to HEAD, which have no body (RFC 9110, section 9.3.2). hyper
-/// removes it on HTTP/1.1 only.
-fn adapt_responses<S>(
-    service: S,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
-where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-{
-    service_fn(move |request: Request<Incoming>| {
-        let is_head = request.method() == Method::HEAD;
-        let is_connect = request.method() == Method::CONNECT;
-        let called = service.clone().oneshot(request);
-        async move {
-            let response = called.await?;
-            Ok(if is_head {
-                response::without_body(response)
-            } else if is_connect {
-                extended_connect::from_handshake(response)
-            } else {
-                response
-            })
-        }
-    })
 }

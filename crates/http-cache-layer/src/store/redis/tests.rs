@@ -4,6 +4,7 @@ mod logins;
 mod outages;
 mod scripted;
 mod server;
+mod shared;
 
 use std::{sync::Arc, time::SystemTime};
 
