@@ -15,9 +15,9 @@ const SIGNATURE_FIELDS: [&str; 6] = [
 /// Proof that a form was signed with a policy of a caller, which allows its fields.
 ///
 /// [`Verify`](crate::Verify) puts it into the extensions of each form that
-/// [`with_post_policy`](super::VerifySettings::with_post_policy) accepts, besides the [`Verified`](super::Verified). A
-/// service that stores the file itself, or sends it as another request, takes the file from the body with
-/// [`into_form_file`](crate::body::VerifiedBody::into_form_file).
+/// [`with_post_policy`](crate::verify::VerifySettings::with_post_policy) accepts, besides the
+/// [`Verified`](crate::verify::Verified). A service that stores the file itself, or sends it as another request, takes
+/// the file from the body with [`into_form_file`](crate::body::VerifiedBody::into_form_file).
 #[derive(Clone)]
 pub struct VerifiedForm {
     inner: Arc<Inner>,
