@@ -61,6 +61,8 @@ pub enum ErrorKind {
     LengthRequired,
     /// The body exceeds the origin's limit.
     BodyTooLarge,
+    /// The file of a form is smaller than its policy requires.
+    BodyTooSmall,
     /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget), and none was released in time.
     BudgetExhausted,
     /// Writing or reading a temporary file failed, because the disk is full for example.
@@ -194,9 +196,10 @@ impl Error {
         match self.kind {
             ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::NoMatch => StatusCode::NOT_FOUND,
-            ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
-                StatusCode::BAD_REQUEST
-            }
+            ErrorKind::Request
+            | ErrorKind::BodyRead
+            | ErrorKind::BodyTooSmall
+            | ErrorKind::PayloadMismatch => StatusCode::BAD_REQUEST,
             ErrorKind::Expired | ErrorKind::Forbidden | ErrorKind::Scope => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,

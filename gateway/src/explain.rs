@@ -122,6 +122,7 @@ impl Explanation {
             .request
             .as_ref()
             .is_some_and(|(head, _)| head.method == Method::HEAD);
+        let has_response = exchange.response.is_some();
         let (status, headers) = exchange
             .response
             .unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
@@ -136,9 +137,13 @@ impl Explanation {
             if is_head && is_unexplained && exchange.body.trim().is_empty() {
                 return HEAD_REASONS.to_owned();
             }
+            let subject = if has_response {
+                format!("the response, with status {status},")
+            } else {
+                "the text".to_owned()
+            };
             format!(
-                "the response, with status {status}, does not mention a signature; provide the output of curl -v, or \
-                 a request with its response"
+                "{subject} does not mention a signature; provide the output of curl -v, or a request with its response"
             )
         })?;
         let note = match request {

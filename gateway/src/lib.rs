@@ -200,9 +200,12 @@ async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
     if credentials {
         check_credentials(&config).await?;
     }
-    let store = store_check::check(&config).await.err();
-    if let Some(error) = &store {
-        eprintln!("{file}: warning: requests would bypass the cache: {error}");
+    let cache = config.used_cache().cloned();
+    let store = store_check::check(cache, config.shared_rates.clone())
+        .await
+        .err();
+    if let Some(warning) = &store {
+        eprintln!("{file}: warning: {warning}");
     }
     for warning in &config.warnings {
         eprintln!("{warning}");

@@ -32,6 +32,12 @@ impl SharedRates {
         }
     }
 
+    /// Returns `true` if Redis counts, by counting a request of nobody.
+    pub(crate) async fn is_counting(&self) -> bool {
+        let often = SharedRate::new(Duration::from_millis(1), u32::MAX);
+        self.store.take("check", often).await != SharedDecision::Unknown
+    }
+
     /// Number of requests that were counted in Redis.
     pub(crate) fn shared(&self) -> u64 {
         self.shared.load(Ordering::Relaxed)

@@ -206,10 +206,11 @@ impl FileCheck {
         let len = self.seen + at as u64 - self.tail.len() as u64 - 2;
         self.check_maximum(len)?;
         if len < *self.size.start() {
-            return Err(invalid(format!(
-                "the form's file has {len} bytes, but its policy requires at least {}",
-                self.size.start()
-            )));
+            let least = self.size.start();
+            let message = format!(
+                "the form's file has {len} bytes, but its policy requires at least {least}"
+            );
+            return Err(Error::new(ErrorKind::BodyTooSmall, message));
         }
         let end = at + self.marker.len() - self.tail.len();
         self.after = Some(frame[end..].to_vec());

@@ -62,10 +62,11 @@ pub(super) fn collect_rejection(error: Error) -> Rejection {
         ErrorKind::PayloadMismatch => Kind::PayloadMismatch,
         ErrorKind::BudgetExhausted => Kind::BudgetExhausted,
         ErrorKind::BodyTooLarge => Kind::BodyTooLarge,
+        ErrorKind::BodyTooSmall => Kind::BodyTooSmall,
         _ => Kind::BodyRead,
     };
     let message = match kind {
-        Kind::PayloadMismatch => cause.to_string(),
+        Kind::PayloadMismatch | Kind::BodyTooSmall => cause.to_string(),
         _ => error.to_string(),
     };
     kind.rejection(message).with_source(error)

@@ -64,7 +64,9 @@ fn json_and_query_codes(kind: Kind) -> (StatusCode, &'static str, &'static str) 
             "InvalidClientTokenId",
         ),
         Kind::ExpiredKey => (FORBIDDEN, "ExpiredTokenException", "ExpiredToken"),
-        Kind::Target | Kind::BodyRead => (BAD_REQUEST, "BadRequestException", "ValidationError"),
+        Kind::Target | Kind::BodyRead | Kind::BodyTooSmall => {
+            (BAD_REQUEST, "BadRequestException", "ValidationError")
+        }
         Kind::BodyTooLarge => (
             PAYLOAD_TOO_LARGE,
             "RequestEntityTooLargeException",
@@ -107,6 +109,7 @@ fn json_message(kind: Kind, presigned: bool) -> &'static str {
         Kind::Target => "Bad Request",
         Kind::BodyRead => "The request body is not complete.",
         Kind::BodyTooLarge => "Request Entity Too Large",
+        Kind::BodyTooSmall => "The request body is too small.",
         Kind::LookupFailed | Kind::BudgetExhausted => "Service Unavailable",
     }
 }
@@ -138,6 +141,7 @@ fn xml_code(kind: Kind, presigned: bool) -> (StatusCode, &'static str) {
         Kind::Target => (BAD_REQUEST, "InvalidURI"),
         Kind::BodyRead => (BAD_REQUEST, "IncompleteBody"),
         Kind::BodyTooLarge => (BAD_REQUEST, "EntityTooLarge"),
+        Kind::BodyTooSmall => (BAD_REQUEST, "EntityTooSmall"),
         Kind::LookupFailed => (SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         Kind::BudgetExhausted => (SERVICE_UNAVAILABLE, "SlowDown"),
     }
@@ -182,6 +186,9 @@ fn xml_message(kind: Kind, presigned: bool) -> &'static str {
             "You did not provide the number of bytes specified by the Content-Length HTTP header"
         }
         Kind::BodyTooLarge => "Your proposed upload exceeds the maximum allowed object size.",
+        Kind::BodyTooSmall => {
+            "Your proposed upload is smaller than the minimum allowed object size."
+        }
         Kind::LookupFailed => "Service is unable to handle request.",
         Kind::BudgetExhausted => "Please reduce your request rate.",
     }

@@ -70,6 +70,7 @@ where
             Err(error) => {
                 let kind = match error.kind() {
                     ErrorKind::BodyTooLarge => Kind::BodyTooLarge,
+                    ErrorKind::BodyTooSmall => Kind::BodyTooSmall,
                     _ => Kind::MalformedForm,
                 };
                 pending.reject_form(kind.rejection(error.to_string()))

@@ -89,6 +89,8 @@ pub enum RejectionKind {
     SignatureMismatch,
     /// The body exceeds the limit.
     BodyTooLarge,
+    /// The file of a form is smaller than its policy requires.
+    BodyTooSmall,
     /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget).
     BudgetExhausted,
     /// The body failed, or ended before its declared length.

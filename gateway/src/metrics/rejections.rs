@@ -276,6 +276,9 @@ fn remedies(kind: RejectionKind) -> &'static [&'static str] {
         Kind::BodyTooLarge => {
             return &["send a smaller body, or raise body_limit of the origin or the route"];
         }
+        Kind::BodyTooSmall => {
+            return &["send a larger file, or lower content-length-range of its policy"];
+        }
         Kind::BudgetExhausted => return &["retry later, or raise memory under [bodies]"],
         Kind::BodyRead => {
             return &[

@@ -237,7 +237,7 @@ async fn invalid_forms_never_reach_the_origin() {
             "SignatureDoesNotMatch",
         ),
         (named("/"), 204, ""),
-        (sized(1), 400, "MalformedPOSTRequest"),
+        (sized(1), 400, "EntityTooSmall"),
         (sized(101), 400, "EntityTooLarge"),
         (in_other_bucket, 403, "AccessDenied"),
     ] {

@@ -52,6 +52,7 @@ fn each_kind_has_its_status_and_code_in_the_query_protocol() {
         (Kind::SessionToken, UNKNOWN, FAILURE),
         (Kind::SignatureMismatch, MISMATCH, FAILURE),
         (Kind::BodyTooLarge, (413, "RequestEntityTooLarge"), None),
+        (Kind::BodyTooSmall, (400, "ValidationError"), None),
         (Kind::BudgetExhausted, (503, "ServiceUnavailable"), None),
         (Kind::BodyRead, (400, "ValidationError"), None),
     ] {
@@ -239,6 +240,12 @@ fn each_kind_has_its_status_and_code() {
             Kind::BodyTooLarge,
             (413, "RequestEntityTooLargeException"),
             (400, "EntityTooLarge"),
+            None,
+        ),
+        (
+            Kind::BodyTooSmall,
+            (400, "BadRequestException"),
+            (400, "EntityTooSmall"),
             None,
         ),
         (

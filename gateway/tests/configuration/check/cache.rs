@@ -199,7 +199,7 @@ fn unusable_stores_are_warnings_only_if_a_route_uses_them() {
         assert_eq!(code, Some(0), "{text}");
         let summary = format!("FILE: 1 origin(s), 1 route(s), no errors{warnings}\n");
         assert!(text.contains(&summary), "{text}");
-        let warning = "FILE: warning: requests would bypass the cache: redis at 127.0.0.1:1: ";
+        let warning = "FILE: warning: requests bypass the cache: redis at 127.0.0.1:1: ";
         assert_eq!(text.contains(warning), !warnings.is_empty(), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -32,7 +32,7 @@ async fn the_file_is_read_without_the_fields_however_it_is_split() {
 
 #[tokio::test]
 async fn a_file_that_its_policy_does_not_allow_fails_without_the_fields_too() {
-    for (content, kind) in [("x", "PayloadMismatch"), ("more than ten", "BodyTooLarge")] {
+    for (content, kind) in [("x", "BodyTooSmall"), ("more than ten", "BodyTooLarge")] {
         let mut form = Form::new();
         form.file = Some(("photo.png", content));
         let read = send_and_read(settings(), &form, 5000, VerifiedBody::into_form_file).await;

@@ -28,6 +28,7 @@ const TARGET: &str = "InvalidURI";
 const FAILED: &str = "PayloadMismatch";
 
 const TOO_LARGE: &str = "BodyTooLarge";
+const TOO_SMALL: &str = "BodyTooSmall";
 
 type Attack = (&'static str, &'static str, fn(&mut Form));
 
@@ -189,7 +190,7 @@ const POLICY: &[Attack] = &[
     ("a file that is too large", TOO_LARGE, |f| {
         f.file = Some(("a", "12345678901"))
     }),
-    ("a file that is too small", FAILED, |f| {
+    ("a file that is too small", TOO_SMALL, |f| {
         f.file = Some(("a", "1"))
     }),
     ("the strictest of two sizes", TOO_LARGE, |f| {
@@ -371,6 +372,7 @@ async fn forms_that_differ_from_their_policy_are_rejected() {
             let whole = match *code {
                 FAILED => MALFORMED,
                 TOO_LARGE => "EntityTooLarge",
+                TOO_SMALL => "EntityTooSmall",
                 other => other,
             };
             for (frames, expected) in [(1, whole), (5000, *code)] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::ConnectionInfo;
+use redis::{Cmd, ConnectionInfo, Value};
 use tokio::time::timeout;
 
 use super::{
@@ -34,13 +34,41 @@ pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(),
     if let Some(first) = failure {
         return Err(first);
     }
-    // The command that every lookup depends on: it shows whether the user may send it.
-    let attempt = connection.send_now(key, scripts::read_purges(key, 0, 0));
-    match timeout(CONNECT_TIMEOUT, attempt).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(reason)) => Err(error(&target.addresses(), &reason)),
-        Err(_) => Err(error(&target.addresses(), "no reply")),
+    let probe = format!("{key}:permissions");
+    let names = forbidden(ask(connection, &probe, scripts::permissions(&probe)).await?);
+    if !names.is_empty() {
+        let reason = format!(
+            "the user's ACL forbids {}; allow it on the prefix's keys",
+            names.join(", ")
+        );
+        return Err(error(&target.addresses(), &reason));
     }
+    // The command that every lookup depends on.
+    ask(connection, key, scripts::read_purges(key, 0, 0))
+        .await
+        .map(drop)
+}
+
+async fn ask(connection: &Arc<Connection>, key: &str, command: Cmd) -> Result<Value, Failure> {
+    let reply = timeout(CONNECT_TIMEOUT, connection.send_now(key, command)).await;
+    let reason = match reply {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(reason)) => reason,
+        Err(_) => "no reply".into(),
+    };
+    Err(error(&connection.target.addresses(), &reason))
+}
+
+/// Reads the names of commands.
+fn forbidden(reply: Value) -> Vec<String> {
+    let Value::Array(values) = reply else {
+        return Vec::new();
+    };
+    let names = values.into_iter().map(|value| match value {
+        Value::BulkString(name) => String::from_utf8_lossy(&name).into_owned(),
+        _ => "a command".to_owned(),
+    });
+    names.collect()
 }
 
 async fn check_mode(

@@ -11,17 +11,20 @@ use super::connection::{Connection, Lane};
 ///
 /// The time is the server's, so that those of the processes do not matter. A time that is too late, after the server's
 /// clock was set back or the rate was raised, becomes the latest of this rate. KEYS: rate. ARGV: interval and tolerance in
-/// microseconds. Returns the microseconds to wait, or 0 for an admitted request.
+/// microseconds. Returns the microseconds to wait, 0 for an admitted request, or -1 if the user lacks a permission, which
+/// must not end the use of the cache.
 ///
 /// The time is a double, to 0.25 microseconds: a shorter interval may add nothing, and the server rejects a lifetime of 0.
 /// Text such as `nan` is a number in Lua.
 const TAKE: &str = "
-local clock = redis.call('TIME')
+local clock, stored = redis.pcall('TIME'), redis.pcall('GET', KEYS[1])
+if clock.err or type(stored) == 'table' then return -1 end
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local due = tonumber(redis.call('GET', KEYS[1]) or '') or now
+local due = tonumber(stored or '') or now
 local latest = now + tonumber(ARGV[1]) + tonumber(ARGV[2])
 local function store()
-  redis.call('SET', KEYS[1], string.format('%.3f', due), 'PX', math.max(1, math.ceil((due - now) / 1000)))
+  local lifetime = math.max(1, math.ceil((due - now) / 1000))
+  return not redis.pcall('SET', KEYS[1], string.format('%.3f', due), 'PX', lifetime).err
 end
 if not (due > now) then due = now end
 if due > latest then
@@ -31,8 +34,7 @@ end
 local wait = due - now - tonumber(ARGV[2])
 if wait > 0 then return math.ceil(wait) end
 due = due + tonumber(ARGV[1])
-store()
-return 0";
+return store() and 0 or -1";
 
 /// Maximum number of requests in a time: one in each interval, and a burst at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +91,8 @@ pub enum SharedDecision {
     Admitted,
     /// The rate is reached, for this duration.
     Limited(Duration),
-    /// The server does not respond in time, or is left alone for a second after that. Use a limit of the process.
+    /// The server does not respond in time, is left alone for a second after that, or does not allow it. Use a limit of
+    /// the process.
     Unknown,
 }
 

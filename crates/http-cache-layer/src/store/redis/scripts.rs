@@ -112,6 +112,24 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[1], 'n', '0')
 return 1";
 
+/// Sends each command of the scripts and of lookups to a key that nothing else uses. KEYS: that key. Returns the names of
+/// those that the user may not send.
+const PERMISSIONS: &str = "
+local forbidden = {}
+for _, words in ipairs({
+  {'hset', 'a', '1'}, {'hsetnx', 'b', '1'}, {'hincrby', 'a', 1}, {'hget', 'a'}, {'hmget', 'a', 'b'}, {'hgetall'},
+  {'hexists', 'a'}, {'hkeys'}, {'hlen'}, {'hdel', 'b'}, {'pexpire', 1000}, {'pttl'}, {'del'}, {'unlink'},
+}) do
+  local name = table.remove(words, 1)
+  local reply = redis.pcall(name, KEYS[1], unpack(words))
+  if type(reply) == 'table' and reply.err then forbidden[#forbidden + 1] = name end
+end
+return forbidden";
+
+pub(super) fn permissions(key: &str) -> Cmd {
+    eval(PERMISSIONS, key)
+}
+
 impl Hashes {
     fn eval(&self, script: &str) -> Cmd {
         let mut command = redis::cmd("EVAL");
