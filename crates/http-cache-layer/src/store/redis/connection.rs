@@ -321,8 +321,8 @@ pub(super) fn describe(error: &RedisError, target: &Target) -> String {
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             "wrong user or password".to_owned()
         }
-        None if error.is_connection_refusal() => "connection refused".to_owned(),
-        None if error.is_timeout() => "timeout".to_owned(),
+        // The text of the system, such as `Connection refused`.
+        None if error.is_io_error() && error.detail().is_none() => error.to_string(),
         None => error.category().to_owned(),
     }
 }
