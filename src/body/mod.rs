@@ -12,6 +12,7 @@ mod collect;
 mod failure;
 #[cfg(feature = "verify")]
 mod form;
+#[cfg(feature = "verify")]
 mod form_file;
 mod frames;
 mod response;
