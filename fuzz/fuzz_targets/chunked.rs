@@ -7,18 +7,14 @@
 #![no_main]
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
-    pin::Pin,
     sync::{Arc, LazyLock, Mutex},
-    task::{Context, Poll},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm::Crc32IsoHdlc, checksum};
 use http::{Request, Response, request::Parts};
-use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use libfuzzer_sys::fuzz_target;
 use tower::{Layer, ServiceExt, service_fn};
@@ -29,7 +25,7 @@ use tower_sigv4::{
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, RejectionKind, StaticKeys, VerifySettings},
 };
-use tower_sigv4_fuzz::{HOST, credentials, layer, now, run, send, settings};
+use tower_sigv4_fuzz::{Frames, HOST, credentials, layer, now, run, send, settings};
 
 const LIMIT: usize = 1 << 10;
 
@@ -176,19 +172,4 @@ fn read(layer: &VerifyLayer, request: Request<Frames>) -> Result<Vec<u8>, String
         let read = body.collect().await.map_err(|error| error.to_string())?;
         Ok(read.to_bytes().to_vec())
     })
-}
-
-/// A body in frames.
-struct Frames(VecDeque<Bytes>);
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
-    }
 }

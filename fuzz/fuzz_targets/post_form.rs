@@ -6,18 +6,14 @@
 #![no_main]
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
-    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
 };
 
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use libfuzzer_sys::fuzz_target;
 use tower::{Layer, ServiceExt, service_fn};
@@ -26,7 +22,7 @@ use tower_sigv4::{
     body::VerifiedBody,
     verify::{StaticKeys, VerifiedForm, VerifySettings},
 };
-use tower_sigv4_fuzz::{credentials, now, run};
+use tower_sigv4_fuzz::{Frames, credentials, now, run};
 
 const BOUNDARY: &str = "b";
 
@@ -112,19 +108,5 @@ fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     match text.windows(from.len()).position(|part| part == from) {
         Some(at) => [&text[..at], to, &text[at + from.len()..]].concat(),
         None => text.to_vec(),
-    }
-}
-
-struct Frames(VecDeque<Bytes>);
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
     }
 }

@@ -1,13 +1,17 @@
 //! Helpers shared by the targets.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
+    pin::Pin,
     sync::{Arc, LazyLock, Mutex},
+    task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
+use http_body::{Body, Frame};
 use http_body_util::{Empty, Full};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, ServiceExt, service_fn};
@@ -104,4 +108,19 @@ pub fn send(
     run(layer.layer(origin).oneshot(request))?;
     let sent = sent.lock().expect("not poisoned").take();
     Ok(sent.expect("sent"))
+}
+
+/// A body in frames.
+pub struct Frames(pub VecDeque<Bytes>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
+    }
 }

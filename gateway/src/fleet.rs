@@ -3,14 +3,14 @@
 mod member;
 pub(crate) mod watch;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 pub(crate) use self::member::Member;
 
 /// This gateway and the others, by host and id.
-type Members = Arc<[(String, Member)]>;
+type Members = Vec<(String, Member)>;
 
 /// The gateways of the last announcement.
 pub(crate) struct Fleet {
@@ -40,9 +40,8 @@ impl Fleet {
 
     /// Returns the gateways as JSON. `members` is null if they are unknown.
     pub(crate) fn to_json(&self) -> Value {
-        let lock = self.members.lock();
-        let members = lock.unwrap_or_else(PoisonError::into_inner).clone();
-        let known = members.map(|all| {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = members.as_ref().map(|all| {
             let to_json = |(id, member): &(String, Member)| json!({ "id": id, "this": *id == self.id, "state": member });
             all.iter().map(to_json).collect::<Vec<_>>()
         });

@@ -46,12 +46,26 @@ impl ClientSignature<'_> {
         payloads: &[&str],
         secret: &Credentials,
     ) -> SecretCheck {
+        self.find(head, aws, payloads, &self.key(secret))
+    }
+
+    /// Returns `true` if this secret made the signature from this canonical request.
+    pub(super) fn is_made_from(&self, canonical_request: &str, secret: &Credentials) -> bool {
+        self.is_made_with(&self.key(secret), canonical_request)
+    }
+
+    fn key(&self, secret: &Credentials) -> SigningKey {
         let scope = Scope {
             time: self.time,
             region: self.region,
             service: self.service,
         };
-        self.find(head, aws, payloads, &SigningKey::derive(secret, scope))
+        SigningKey::derive(secret, scope)
+    }
+
+    fn is_made_with(&self, key: &SigningKey, canonical_request: &str) -> bool {
+        let hash = Sha256::digest(canonical_request.as_bytes()).into();
+        ct_eq(&sign(key, self.time, &hash), self.hex.as_bytes())
     }
 
     fn find(
@@ -69,8 +83,7 @@ impl ClientSignature<'_> {
             }
             for payload in payloads {
                 let canonical_request = form.canonical_request(aws, payload);
-                let hash = Sha256::digest(canonical_request.as_bytes()).into();
-                if !ct_eq(&sign(key, self.time, &hash), self.hex.as_bytes()) {
+                if !self.is_made_with(key, &canonical_request) {
                     continue;
                 }
                 if tried.is_empty() {

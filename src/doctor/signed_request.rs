@@ -18,11 +18,9 @@ use crate::{
     sigv4::{
         Payload,
         authorization::{Authorization, ParseError},
-        encode::ct_eq,
-        key::SigningKey,
         scope::{Scope, Timestamp},
         service_rules::service_rules,
-        signature::{sign, string_to_sign},
+        signature::string_to_sign,
         signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, is_session_token},
     },
 };
@@ -237,17 +235,18 @@ impl SignedRequest {
     ///
     /// Returns `None` if either is missing.
     pub(super) fn is_made_by_secret(&self) -> Option<bool> {
-        let secret = self.secret.as_ref()?;
-        let signature = self.signature.as_deref()?;
         let time = Timestamp::new(self.time).ok()?;
-        let scope = Scope {
-            time: &time,
+        let signature = self.client_signature(&time)?;
+        Some(signature.is_made_from(&self.canonical_request, self.secret.as_ref()?))
+    }
+
+    fn client_signature<'a>(&'a self, time: &'a Timestamp) -> Option<ClientSignature<'a>> {
+        Some(ClientSignature {
+            hex: self.signature.as_deref()?,
+            time,
             region: &self.region,
             service: &self.service,
-        };
-        let hash = Sha256::digest(self.canonical_request.as_bytes()).into();
-        let made = sign(&SigningKey::derive(secret, scope), &time, &hash);
-        Some(ct_eq(&made, signature.as_bytes()))
+        })
     }
 
     /// Returns `true` if the canonical request was derived from a head, so that the client may have signed another.
@@ -272,12 +271,8 @@ impl SignedRequest {
             .flatten()
             .filter(|known| !known.is_empty())
             .collect();
-        let signature = ClientSignature {
-            hex: self.signature.as_deref()?,
-            time: &Timestamp::new(self.time).ok()?,
-            region: &self.region,
-            service: &self.service,
-        };
+        let time = Timestamp::new(self.time).ok()?;
+        let signature = self.client_signature(&time)?;
         let secret = self.secret.as_ref()?;
         let head = self.head.as_ref().filter(|_| !payloads.is_empty())?;
         Some(signature.check(head, &aws, &payloads, secret))

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Body, response::Response};
 use http::{Extensions, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prometheus::IntCounter;
 use tokio::time;
 use tower::{ServiceExt, load_shed::error::Overloaded, service_fn, util::BoxCloneSyncService};
 use tower_sigv4_callers::jwt::VerifiedToken;
@@ -33,7 +34,11 @@ pub(crate) fn authorized(
     meter: CallerMeter,
     inner: RouteService,
 ) -> RouteService {
+    let admitted = authorization
+        .sections()
+        .map(|section| meter.admitted(section));
     let layer = Arc::new(AuthorizedService {
+        admitted: admitted.collect(),
         authorization,
         meter,
         inner,
@@ -43,6 +48,8 @@ pub(crate) fn authorized(
 
 struct AuthorizedService {
     authorization: Arc<Authorization>,
+    /// In the order of the sections.
+    admitted: Vec<IntCounter>,
     meter: CallerMeter,
     inner: RouteService,
 }
@@ -72,7 +79,8 @@ impl AuthorizedService {
             return Err(denied().into());
         }
         let mut in_flight = Vec::new();
-        for section in authorization.matching(caller) {
+        let sections = authorization.callers.iter().zip(&self.admitted);
+        for (section, count) in sections.filter(|(it, _)| it.condition.matches(caller)) {
             let admitted =
                 section
                     .limits
@@ -81,7 +89,7 @@ impl AuthorizedService {
                     .inspect_err(|limited| {
                         self.meter.record_limited(&section.name, limited.name());
                     })?;
-            self.meter.record_admitted(&section.name);
+            count.inc();
             in_flight.extend(admitted);
         }
         let allowed_body = match decision {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use governor::Quota;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method, header};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{
@@ -16,7 +16,7 @@ use super::{cache::RouteCache, headers, identity::RouteIdentity, origin, scope::
 use crate::{
     config::{
         AddressingStyleName, ClientAuthorization, ConfigError, CorsSection, OriginSection,
-        RouteSection, Spanned, duration, header_name, located, page_origin,
+        RouteSection, Spanned, duration, header_name, located, page_origin, secret_header,
     },
     header_edits::{RequestEdits, ResponseEdits},
     upstream::UpstreamSettings,
@@ -108,10 +108,9 @@ pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
         rule = rule.with_methods(methods);
     }
     for (name, value) in &section.headers {
-        let mut expected = HeaderValue::from_str(&value.get_ref().0).map_err(|_| {
+        let expected = secret_header(&value.get_ref().0).ok_or_else(|| {
             value.error("this is not a valid header value; remove control characters")
         })?;
-        expected.set_sensitive(true);
         rule = rule.add_header(header_name(name)?, expected);
     }
     if section.strip_prefix {

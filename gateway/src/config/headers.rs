@@ -9,7 +9,7 @@ use tower_sigv4::sigv4::PayloadHash;
 
 use super::{
     error::ConfigError,
-    value::{Secret, Spanned, header_name},
+    value::{Secret, Spanned, header_name, secret_header},
 };
 
 type Names = BTreeMap<Spanned<String>, Spanned<String>>;
@@ -194,7 +194,7 @@ fn values(
     let mut parsed = Vec::new();
     for (name, text) in list {
         let header = allowed_name(name, &forbidden)?;
-        let mut value = HeaderValue::from_str(&text.get_ref().0).map_err(|_| {
+        let value = secret_header(&text.get_ref().0).ok_or_else(|| {
             text.error("this is not a valid header value; remove control characters")
         })?;
         // S3 reads other values as other bytes.
@@ -203,7 +203,6 @@ fn values(
                 "this header value is not ASCII; encode it (RFC 2047, or percent-encoding)",
             ));
         }
-        value.set_sensitive(true);
         push_once(&mut parsed, header, value, name)?;
     }
     Ok(parsed)

@@ -18,6 +18,9 @@ use super::{
     value::{Secret, Size, Spanned, positive},
 };
 
+/// Values may be secrets.
+type HeaderConditions = BTreeMap<Spanned<String>, Spanned<Secret>>;
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteSection {
@@ -29,7 +32,7 @@ pub(crate) struct RouteSection {
     addressing_style: Option<Spanned<AddressingStyleName>>,
     pub(crate) methods: Option<Vec<Spanned<String>>>,
     #[serde(default)]
-    pub(crate) headers: BTreeMap<Spanned<String>, Spanned<Secret>>,
+    pub(crate) headers: HeaderConditions,
     #[serde(default)]
     pub(crate) strip_prefix: bool,
     pub(crate) add_prefix: Option<Spanned<String>>,
@@ -159,19 +162,13 @@ impl RouteSection {
             return name.get_ref().clone();
         }
         let host = self.host.as_ref().map(Spanned::get_ref);
-        let headers = self.headers.iter();
-        let header_values: Vec<_> = headers
-            .map(|(name, value)| (name.get_ref(), &value.get_ref().0))
-            .collect();
-        format!(
-            "{:?}",
-            (
-                self.path.get_ref(),
-                host,
-                values(&self.methods),
-                header_values
-            )
-        )
+        let conditions = (
+            self.path.get_ref(),
+            host,
+            values(&self.methods),
+            header_values(&self.headers),
+        );
+        format!("{conditions:?}")
     }
 
     /// Describes the requests that match and where they are sent, to distinguish routes in the cache. Every key is
@@ -206,10 +203,6 @@ impl RouteSection {
             cors: _,
             response_headers: _,
         } = self;
-        let header_values: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.get_ref(), &value.get_ref().0))
-            .collect();
         let [host_name, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
         // A response that was cached before a limit was set is not served after it.
         let limits = (values(amz_headers), query_parameters);
@@ -224,7 +217,7 @@ impl RouteSection {
                 path.get_ref(),
                 (host_name, addressing_style.as_ref().map(Spanned::get)),
                 values(methods),
-                header_values,
+                header_values(headers),
                 strip_prefix,
                 prefix,
                 limits,
@@ -302,4 +295,11 @@ pub(crate) fn page_origin(origin: &Spanned<String>) -> Result<HeaderValue, Confi
                 "{written:?} is not the origin of a page; write one such as \"https://app.example.com\""
             ))
         })
+}
+
+fn header_values(conditions: &HeaderConditions) -> Vec<(&String, &String)> {
+    conditions
+        .iter()
+        .map(|(name, value)| (name.get_ref(), &value.get_ref().0))
+        .collect()
 }

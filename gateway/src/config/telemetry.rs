@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Secret, Spanned, optional_duration},
+    value::{Secret, Spanned, optional_duration, secret_header},
 };
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -149,7 +149,7 @@ impl TelemetrySection {
         let parsed = self.headers.iter().map(|(name, value)| {
             let header = super::header_name(name)?;
             let Secret(content) = value.get_ref();
-            header_value(content).map(|it| (header, it)).ok_or_else(|| {
+            secret_header(content).map(|it| (header, it)).ok_or_else(|| {
                 value.error(format!(
                     "the value of the header {:?} has characters that a header cannot have; remove them",
                     name.get_ref()
@@ -251,12 +251,6 @@ fn endpoint_url(text: &str) -> Option<Uri> {
     (is_http && has_host && is_plain).then_some(uri)
 }
 
-fn header_value(content: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(content).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 /// Parses `name=value,name=value` with percent-encoded values. No error contains a value, which may be a secret.
 fn variable_headers(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let pairs = list.split(',').filter(|pair| !pair.trim().is_empty());
@@ -264,7 +258,7 @@ fn variable_headers(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Config
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decoded = percent_decode_str(value.trim()).decode_utf8().ok();
         let header = HeaderName::try_from(name.trim()).ok();
-        header.zip(decoded.and_then(|content| header_value(&content))).ok_or_else(|| {
+        header.zip(decoded.and_then(|content| secret_header(&content))).ok_or_else(|| {
             ConfigError::new(
                 "a pair in OTEL_EXPORTER_OTLP_HEADERS is not a header; write name=value pairs with commas",
             )

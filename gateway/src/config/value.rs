@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use humantime::DurationError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -136,6 +136,13 @@ fn with_commands(message: &str) -> String {
 pub(crate) fn header_name(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
     HeaderName::try_from(name.get_ref())
         .map_err(|_| name.error(format!("{:?} is not a valid header name", name.get_ref())))
+}
+
+/// Returns a header value that no output shows, or `None` for characters that a header cannot have.
+pub(crate) fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Rejects 0.

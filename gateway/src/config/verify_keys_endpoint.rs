@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Spanned, optional_delay, optional_duration, positive},
+    value::{Spanned, optional_delay, optional_duration, positive, secret_header},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,12 +124,9 @@ impl KeysEndpointSection {
 impl EndpointSecret {
     /// Returns the header's value, without the line break at the end of a file.
     pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
-        let mut value = HeaderValue::from_str(text.trim_end_matches(['\r', '\n']))
-            .ok()
+        secret_header(text.trim_end_matches(['\r', '\n']))
             .filter(|value| !value.is_empty())
-            .ok_or("this is not the value of a header; write one such as Bearer <token>")?;
-        value.set_sensitive(true);
-        Ok(value)
+            .ok_or("this is not the value of a header; write one such as Bearer <token>")
     }
 }
 

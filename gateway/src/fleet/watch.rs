@@ -62,12 +62,12 @@ impl Announcer {
         let description = serde_json::to_string(&member).ok()?;
         let id = gateway.fleet().id();
         let all = store.announce(id, &description, LIFETIME).await?;
-        let mut members: Vec<_> = all
+        let mut members: Members = all
             .into_iter()
             .filter_map(|(known, text)| Some((known, Member::parse(&text)?)))
             .collect();
         members.sort_by(|one, other| (&one.1.host, &one.0).cmp(&(&other.1.host, &other.0)));
-        Some(members.into())
+        Some(members)
     }
 
     /// Returns the Redis in use, and the description of this gateway.

@@ -20,7 +20,7 @@ use tokio::{
 use tower::service_fn;
 
 use super::acceptor::Acceptor;
-use crate::{build::ActiveConfig, connection::ClientConnection};
+use crate::{build::ActiveConfig, connection::ClientConnection, service::Respond};
 
 /// Bytes that the client accepts on a stream that it does not read.
 const WINDOW: u32 = 1000;
@@ -45,6 +45,28 @@ fn response_body(path: &str, open: watch::Receiver<()>) -> Body {
 
 type Client = client::SendRequest<Full<Bytes>>;
 
+/// Serves a connection as long as the sender of the stop exists. Returns its other end and its task.
+fn serve(
+    acceptor: Acceptor<impl Respond>,
+    is_http2: bool,
+    scheme: Scheme,
+    stop: watch::Sender<bool>,
+) -> (DuplexStream, JoinHandle<()>) {
+    let permit = Arc::new(Semaphore::new(1))
+        .try_acquire_owned()
+        .expect("a free permit");
+    let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
+    let (ours, theirs) = duplex(1 << 16);
+    let address = "127.0.0.1:1".parse().expect("an address");
+    let served = tokio::spawn(async move {
+        let _stop = stop;
+        acceptor
+            .serve(theirs, is_http2, address, scheme, connection)
+            .await;
+    });
+    (ours, served)
+}
+
 /// Returns a client that responds to pings, its connection's task, and a sender that is closed while there are no responses.
 async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
     let address = "127.0.0.1:1".parse().expect("an address");
@@ -57,17 +79,7 @@ async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
     });
     let (stop, stopped) = watch::channel(false);
     let acceptor = Acceptor::new(service, &config.server, stopped);
-    let permit = Arc::new(Semaphore::new(1))
-        .try_acquire_owned()
-        .expect("a free permit");
-    let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
-    let (ours, theirs) = duplex(1 << 16);
-    let served = tokio::spawn(async move {
-        let _stop = stop;
-        acceptor
-            .serve(theirs, true, address, Scheme::HTTP, connection)
-            .await;
-    });
+    let (ours, served) = serve(acceptor, true, Scheme::HTTP, stop);
     let mut client = client::Builder::new(TokioExecutor::new());
     client.initial_stream_window_size(WINDOW);
     let (client, connection) = client.handshake(TokioIo::new(ours)).await.expect("HTTP/2");
@@ -143,18 +155,7 @@ fn connect_after_stop() -> (DuplexStream, JoinHandle<()>) {
         service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("ok"))));
     let (stop, stopped) = watch::channel(true);
     let acceptor = Acceptor::new(service, &config.server, stopped.clone()).with_draining(stopped);
-    let permit = Arc::new(Semaphore::new(1))
-        .try_acquire_owned()
-        .expect("a free permit");
-    let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
-    let (ours, theirs) = duplex(1 << 16);
-    let served = tokio::spawn(async move {
-        let _stop = stop;
-        acceptor
-            .serve(theirs, false, address, Scheme::HTTPS, connection)
-            .await;
-    });
-    (ours, served)
+    serve(acceptor, false, Scheme::HTTPS, stop)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Counters of callers. Labels are names in the configuration.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 /// Counters of the sections `[[caller]]`.
 #[derive(Clone)]
@@ -30,8 +30,9 @@ impl CallerMeter {
         })
     }
 
-    pub(crate) fn record_admitted(&self, section: &str) {
-        self.requests.with_label_values(&[section]).inc();
+    /// Number of requests within the limits of a section.
+    pub(crate) fn admitted(&self, section: &str) -> IntCounter {
+        self.requests.with_label_values(&[section])
     }
 
     pub(crate) fn record_limited(&self, section: &str, limit: &str) {
@@ -41,7 +42,10 @@ impl CallerMeter {
     /// Returns the requests within the limits of a section, and those beyond the rate and the concurrency.
     pub(crate) fn counts(&self, section: &str) -> (u64, u64, u64) {
         let limited = |limit| self.limited.with_label_values(&[section, limit]).get();
-        let admitted = self.requests.with_label_values(&[section]).get();
-        (admitted, limited("rate"), limited("concurrency"))
+        (
+            self.admitted(section).get(),
+            limited("rate"),
+            limited("concurrency"),
+        )
     }
 }

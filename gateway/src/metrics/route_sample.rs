@@ -1,6 +1,6 @@
 //! Requests and response times of each route in the last minutes, for the status page.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use prometheus::proto::Metric;
 use serde::Serialize;
@@ -107,9 +107,7 @@ impl RouteTotals {
                 (requests > 0).then_some((requests, key, counts, earlier))
             })
             .collect();
-        used.sort_by(|(requests, key, ..), (other, other_key, ..)| {
-            (other, key).cmp(&(requests, other_key))
-        });
+        used.sort_by_key(|(requests, key, ..)| (Reverse(*requests), *key));
         used.into_iter()
             .map(|(requests, (route, origin), counts, earlier)| {
                 let failed = counts.failed.saturating_sub(earlier.failed);

@@ -1,4 +1,5 @@
 mod accepted;
+mod attacks;
 mod rejected;
 
 use std::{
