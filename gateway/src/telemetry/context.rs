@@ -28,17 +28,30 @@ impl Parent {
     }
 }
 
+/// IDs are not zero. The range `1..` would need a division.
 pub(super) fn random_span_id() -> u64 {
-    fastrand::u64(1..)
+    fastrand::u64(..).max(1)
 }
 
 pub(super) fn random_trace_id() -> u128 {
-    fastrand::u128(1..)
+    fastrand::u128(..).max(1)
 }
 
+/// Every request to an origin has one, so it is written without a formatter.
 pub(super) fn traceparent(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<HeaderValue> {
-    let flags = u8::from(is_sampled);
-    HeaderValue::try_from(format!("00-{trace_id:032x}-{span_id:016x}-{flags:02x}")).ok()
+    let mut text = *b"00-................................-................-00";
+    write_hex(&mut text[3..35], &trace_id.to_be_bytes());
+    write_hex(&mut text[36..52], &span_id.to_be_bytes());
+    text[54] += u8::from(is_sampled);
+    HeaderValue::from_bytes(&text).ok()
+}
+
+fn write_hex(digits: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 #[cfg(test)]

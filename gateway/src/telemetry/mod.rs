@@ -3,7 +3,8 @@
 //! | module | |
 //! |---|---|
 //! | `context` | W3C's trace context |
-//! | `tracer` | chooses the sampled requests, and queues their spans |
+//! | `tracer` | chooses the sampled requests |
+//! | `queue` | finished spans that wait for their export |
 //! | `request` | spans of a sampled request |
 //! | `origin` | span and context of a request to an origin |
 //! | `otlp` | sends the queue and the metrics to a collector |
@@ -16,6 +17,7 @@ mod context;
 mod origin;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod queue;
 mod request;
 mod span;
 mod tracer;

@@ -1,28 +1,28 @@
 //! Chooses the sampled requests, and queues their spans.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::HeaderMap;
 use prometheus::IntCounter;
-use tokio::sync::mpsc;
 
 use super::{
     context::{Parent, random_trace_id},
+    queue::SpanQueue,
     span::FinishedSpan,
 };
 use crate::config;
-
-/// Maximum number of queued spans, of about 1 KiB.
-const MAX_QUEUED: usize = 4096;
 
 pub(crate) struct Tracer {
     settings: config::Telemetry,
     /// Traces whose random part is below are sampled.
     bound: u64,
     pub(super) scheme: &'static str,
-    /// Set at the start of the export; without one no request is sampled.
-    queue: OnceLock<mpsc::Sender<FinishedSpan>>,
-    receiver: Mutex<Option<mpsc::Receiver<FinishedSpan>>>,
+    /// No request is sampled unless the export runs.
+    is_started: AtomicBool,
+    pub(super) queue: SpanQueue,
     pub(super) dropped: IntCounter,
 }
 
@@ -38,8 +38,8 @@ impl Tracer {
             settings,
             bound,
             scheme: if has_tls { "https" } else { "http" },
-            queue: OnceLock::new(),
-            receiver: Mutex::default(),
+            is_started: AtomicBool::new(false),
+            queue: SpanQueue::default(),
             dropped,
         })
     }
@@ -49,20 +49,14 @@ impl Tracer {
         &self.settings
     }
 
-    /// Begins to sample requests. Returns the queue, once.
+    /// Begins to sample requests. Returns `false` if that has happened before.
     #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
-    pub(super) fn start(&self) -> Option<mpsc::Receiver<FinishedSpan>> {
-        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        self.queue.get_or_init(|| {
-            let (queue, spans) = mpsc::channel(MAX_QUEUED);
-            *receiver = Some(spans);
-            queue
-        });
-        receiver.take()
+    pub(super) fn start(&self) -> bool {
+        !self.is_started.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn is_started(&self) -> bool {
-        self.queue.get().is_some()
+        self.is_started.load(Ordering::Relaxed)
     }
 
     /// Returns the trace's ID and the client's context, if the request is sampled.
@@ -89,9 +83,7 @@ impl Tracer {
 
     /// Queues a span, or counts it if the queue is full.
     pub(super) fn export(&self, span: FinishedSpan) {
-        if let Some(queue) = self.queue.get()
-            && queue.try_send(span).is_err()
-        {
+        if !self.queue.push(span) {
             self.dropped.inc();
         }
     }

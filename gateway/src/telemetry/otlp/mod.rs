@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::{
 };
 use prometheus::proto::MetricFamily;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     task::JoinHandle,
     time::{self, Instant, MissedTickBehavior},
 };
@@ -23,8 +23,6 @@ use self::transport::{ExportError, METRICS, TRACES, Transport};
 use super::{Tracer, span::FinishedSpan};
 use crate::BoxError;
 
-/// Spans of a request to the collector.
-const MAX_BATCH: usize = 512;
 /// Longest wait of a span for others.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// First pause after a failure; it doubles.
@@ -46,17 +44,16 @@ pub(crate) fn start(
     tracer: &Arc<Tracer>,
     families: impl Fn() -> prometheus::Result<Vec<MetricFamily>> + Send + Sync + 'static,
 ) -> Result<Option<Exporter>, BoxError> {
-    let Some(spans) = tracer.start() else {
+    if !tracer.start() {
         return Ok(None);
-    };
+    }
     let export = Export {
         transport: Transport::new(tracer.settings())?,
         families: Box::new(families),
         tracer: tracer.clone(),
         started: SystemTime::now(),
-        spans,
         batch: Vec::new(),
-        due: None,
+        due: Instant::now() + BATCH_DELAY,
         pause: MIN_PAUSE,
         logged: None,
     };
@@ -80,11 +77,10 @@ struct Export {
     families: Families,
     tracer: Arc<Tracer>,
     started: SystemTime,
-    spans: mpsc::Receiver<FinishedSpan>,
     /// Spans that are sent next.
     batch: Vec<FinishedSpan>,
-    /// Time to send the batch, if it is not empty.
-    due: Option<Instant>,
+    /// Time to send the batch, even if it is not complete.
+    due: Instant,
     pause: Duration,
     logged: Option<Instant>,
 }
@@ -103,72 +99,55 @@ impl Export {
         let mut ticks = time::interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.due;
-            let free = MAX_BATCH - self.batch.len();
+            let has_failed = self.pause > MIN_PAUSE;
             tokio::select! {
-                _ = ticks.tick() => self.send_metrics().await,
-                () = wait_until(due) => self.send_batch().await,
-                count = self.spans.recv_many(&mut self.batch, free), if free > 0 => {
-                    if count == 0 {
-                        return; // not reached, since the tracer keeps the sender
-                    }
-                    let full = self.batch.len() == MAX_BATCH && self.pause == MIN_PAUSE;
-                    let now = Instant::now();
-                    let planned = *self.due.get_or_insert(now + BATCH_DELAY);
-                    self.due = Some(if full { now } else { planned });
+                _ = ticks.tick() => {
+                    self.send_metrics().await;
+                    continue;
                 }
+                () = time::sleep_until(self.due) => {}
+                () = self.tracer.queue.batch_completed(), if !has_failed => {}
             }
+            self.send_batch().await;
         }
     }
 
     /// Sends what is left, without a second attempt.
     async fn finish(&mut self) {
-        self.spans.close();
-        loop {
-            while self.batch.len() < MAX_BATCH {
-                match self.spans.try_recv() {
-                    Ok(span) => self.batch.push(span),
-                    Err(_) => break,
-                }
-            }
-            if self.batch.is_empty() {
-                break;
-            }
-            self.send_batch().await;
-            if self.due.is_some() {
-                let lost = self.batch.len() + self.spans.len();
-                self.tracer.dropped.inc_by(lost as u64);
-                break;
-            }
-        }
+        while self.send_batch().await {}
+        let lost = self.batch.len() + self.tracer.queue.len();
+        self.tracer.dropped.inc_by(lost as u64);
         self.send_metrics().await;
     }
 
-    /// Sends the batch, and keeps it for another attempt if the collector may accept it later.
-    async fn send_batch(&mut self) {
+    /// Sends the next spans, and keeps them for another attempt if the collector may accept them later. Returns `false`
+    /// if no spans are left or if they are kept.
+    async fn send_batch(&mut self) -> bool {
+        self.due = Instant::now() + BATCH_DELAY;
+        if self.batch.is_empty() {
+            self.batch = self.tracer.queue.take_batch();
+        }
+        if self.batch.is_empty() {
+            return false;
+        }
         let request = spans::request(&self.tracer.settings().resource, &self.batch);
-        let sent = self.transport.send(&TRACES, request).await;
-        let failure = match sent {
+        match self.transport.send(&TRACES, request).await {
             Ok(response) => {
                 self.check_rejected(&response);
-                None
+                self.pause = MIN_PAUSE;
             }
             Err(error) => {
                 self.log(&error);
-                Some(error)
+                if error.is_temporary {
+                    self.due = Instant::now() + self.pause;
+                    self.pause = (self.pause * 2).min(MAX_PAUSE);
+                    return false;
+                }
+                self.tracer.dropped.inc_by(self.batch.len() as u64);
             }
-        };
-        match failure {
-            Some(error) if error.is_temporary => {
-                self.due = Some(Instant::now() + self.pause);
-                self.pause = (self.pause * 2).min(MAX_PAUSE);
-                return;
-            }
-            Some(_) => self.tracer.dropped.inc_by(self.batch.len() as u64),
-            None => self.pause = MIN_PAUSE,
         }
         self.batch.clear();
-        self.due = None;
+        true
     }
 
     fn check_rejected(&mut self, response: &ExportTraceServiceResponse) {
@@ -209,12 +188,5 @@ impl Export {
         let endpoint = &self.tracer.settings().endpoint;
         let dropped = self.tracer.dropped.get();
         tracing::warn!("cannot export telemetry to {endpoint}: {error}; {dropped} spans dropped");
-    }
-}
-
-async fn wait_until(due: Option<Instant>) {
-    match due {
-        Some(instant) => time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
