@@ -218,7 +218,7 @@ impl Metrics {
 
     /// Counters of requests without a route.
     pub(crate) fn unrouted(&self) -> Arc<Meter> {
-        Arc::new(self.new_meter("none", "none", false))
+        Arc::new(self.new_meter(meter::NO_ROUTE, meter::NO_ROUTE, false))
     }
 
     fn new_meter(&self, route: &str, origin: &str, cached: bool) -> Meter {

@@ -121,7 +121,7 @@ impl Drop for RequestRecord {
             access.log(&self.start.ids, self.meter.labels(), duration, summary);
         }
         if let Some(trace) = &self.start.trace {
-            trace.finish(self.meter.labels(), summary);
+            trace.finish(self.meter.labels_of_route(), summary);
         }
     }
 }

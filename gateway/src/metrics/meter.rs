@@ -14,6 +14,8 @@ use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
 use super::{cache_status, last_response::LastResponse, rejections::RecentRejections};
 use crate::{BoxError, authentication::CallerRejection, log::RequestSummary};
 
+/// Labels of requests without a route.
+pub(super) const NO_ROUTE: &str = "none";
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
 ];
@@ -55,6 +57,12 @@ impl Meter {
     /// Names of the route and of its origin.
     pub(crate) fn labels(&self) -> &[String; 2] {
         &self.labels
+    }
+
+    /// Returns `None` for requests without a route.
+    pub(crate) fn labels_of_route(&self) -> Option<&[String; 2]> {
+        let [route, _] = &self.labels;
+        (route != NO_ROUTE).then_some(&self.labels)
     }
 
     pub(crate) fn record_request(

@@ -6,6 +6,7 @@
 //! | `tracer` | chooses the sampled requests |
 //! | `queue` | finished spans that wait for their export |
 //! | `request` | spans of a sampled request |
+//! | `http` | attributes of OpenTelemetry's conventions for HTTP |
 //! | `origin` | span and context of a request to an origin |
 //! | `otlp` | sends the queue and the metrics to a collector |
 //!
@@ -14,6 +15,7 @@
 //! access log.
 
 mod context;
+mod http;
 mod origin;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -8,13 +8,14 @@ use std::{
     time::SystemTime,
 };
 
+use ::http::{Request, Response, header::Entry};
 use axum::body::Body;
-use http::{Request, Response};
 use tower::timeout::error::Elapsed;
 
 use super::{
     context::{TRACEPARENT, random_span_id, random_trace_id, traceparent},
-    request::{RequestTrace, method_name, truncated, version_name},
+    http,
+    request::RequestTrace,
     span::{Attribute, Kind, Value},
     tracer::Tracer,
 };
@@ -41,31 +42,33 @@ impl OriginContext {
 ///
 /// A context that a client has signed stays: the origin may check that signature.
 pub(crate) fn propagate(tracer: Option<&Tracer>, request: &mut Request<Body>) {
-    let value = match RequestTrace::of(request.extensions()) {
-        Some(trace) => {
-            let context = OriginContext::new(random_span_id());
-            let value = traceparent(trace.trace_id(), context.span_id, true);
-            request.extensions_mut().insert(context);
-            value
-        }
+    if !tracer.is_some_and(Tracer::is_started) {
+        return;
+    }
+    let Some(trace) = RequestTrace::of(request.extensions()) else {
         // The origin continues an unsampled trace, as the client wants.
-        None if request.headers().contains_key(TRACEPARENT) => return,
-        None if tracer.is_some_and(Tracer::is_started) => {
-            traceparent(random_trace_id(), random_span_id(), false)
+        if let Entry::Vacant(entry) = request.headers_mut().entry(TRACEPARENT)
+            && let Some(value) = traceparent(random_trace_id(), random_span_id(), false)
+        {
+            entry.insert(value);
         }
-        None => return,
+        return;
     };
-    if let Some(header) = value
+    let context = OriginContext::new(random_span_id());
+    let value = traceparent(trace.trace_id(), context.span_id, true);
+    request.extensions_mut().insert(context);
+    if let Some(value) = value
         && !(request.headers().contains_key(TRACEPARENT)
             && request_id::is_signed(request, &TRACEPARENT))
     {
-        request.headers_mut().insert(TRACEPARENT, header);
+        request.headers_mut().insert(TRACEPARENT, value);
     }
 }
 
 /// Span of an attempt. Dropping it without a result means that the client disconnected.
 pub(crate) struct OriginSpan {
     trace: Arc<RequestTrace>,
+    name: &'static str,
     span_id: u64,
     start: SystemTime,
     attributes: Vec<Attribute>,
@@ -78,14 +81,7 @@ impl OriginSpan {
         let trace = RequestTrace::of(request.extensions())?;
         let context = request.extensions().get::<OriginContext>()?;
         let attempt = context.attempts.fetch_add(1, Ordering::Relaxed);
-        let uri = request.uri();
-        let mut attributes = vec![
-            ("http.request.method", method_name(request.method()).into()),
-            ("url.path", truncated(uri.path()).into()),
-        ];
-        attributes.extend(uri.scheme_str().map(|it| ("url.scheme", it.into())));
-        attributes.extend(uri.host().map(|it| ("server.address", it.into())));
-        attributes.extend(uri.port_u16().map(|it| ("server.port", it.into())));
+        let mut attributes = http::origin_attributes(request);
         let mut span_id = context.span_id;
         if attempt > 0 {
             // The context in the header is that of the first attempt, since it may be signed.
@@ -94,6 +90,7 @@ impl OriginSpan {
         }
         Some(Self {
             trace: trace.clone(),
+            name: http::method_in_name(request.method()),
             span_id,
             start: SystemTime::now(),
             attributes,
@@ -108,9 +105,8 @@ impl OriginSpan {
                 let status = received.status();
                 self.attributes
                     .push(("http.response.status_code", status.as_u16().into()));
-                let version = version_name(received.version());
                 self.attributes
-                    .extend(version.map(|it| ("network.protocol.version", it.into())));
+                    .extend(http::version_attribute(received.version()));
                 if status.is_client_error() || status.is_server_error() {
                     self.attributes.push(("error.type", status.as_str().into()));
                 }
@@ -130,7 +126,7 @@ impl Drop for OriginSpan {
         }
         let times = (self.start, SystemTime::now());
         self.trace
-            .export_child("origin", Kind::Client, self.span_id, times, attributes);
+            .export_child(self.name, Kind::Client, self.span_id, times, attributes);
     }
 }
 

@@ -6,13 +6,12 @@ use std::{
     time::SystemTime,
 };
 
-use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Version, header, uri::Authority,
-};
-use tower_sigv4::{ErrorKind, origin::ClientAddr, sign::SigningReport};
+use ::http::{Extensions, HeaderMap, Request, Response};
+use tower_sigv4::{ErrorKind, sign::SigningReport};
 
 use super::{
     context::{TRACESTATE, random_span_id},
+    http,
     span::{Attribute, FinishedSpan, Kind, Value},
     tracer::Tracer,
 };
@@ -22,8 +21,6 @@ use crate::{
     log::{CLIENT_CLOSED_REQUEST, RequestSummary},
 };
 
-/// Longest prefix of a value that the client chose, in bytes.
-const MAX_VALUE_LEN: usize = 1024;
 /// Longest `tracestate` that is exported, in bytes: each span has a copy. W3C recommends to keep as many (Trace Context,
 /// section 3.3.1.5).
 const MAX_TRACE_STATE_LEN: usize = 512;
@@ -35,6 +32,7 @@ pub(crate) struct RequestTrace {
     span_id: u64,
     parent_id: Option<u64>,
     trace_state: String,
+    /// Begins the name of the request's span.
     method: &'static str,
     start: SystemTime,
     phases: Mutex<Phases>,
@@ -57,7 +55,7 @@ impl RequestTrace {
     pub(crate) fn begin<B>(tracer: &Arc<Tracer>, request: &mut Request<B>) -> Option<Arc<Self>> {
         let (trace_id, parent) = tracer.sample(request.headers())?;
         let phases = Phases {
-            attributes: request_attributes(request, tracer.scheme),
+            attributes: http::request_attributes(request, tracer.scheme),
             ..Phases::default()
         };
         let trace = Arc::new(Self {
@@ -66,7 +64,7 @@ impl RequestTrace {
             span_id: random_span_id(),
             parent_id: parent.map(|it| it.span_id),
             trace_state: trace_state(request.headers()),
-            method: method_name(request.method()),
+            method: http::method_in_name(request.method()),
             start: SystemTime::now(),
             phases: Mutex::new(phases),
         });
@@ -161,8 +159,8 @@ impl RequestTrace {
         );
     }
 
-    /// Queues the remaining spans.
-    pub(crate) fn finish(&self, labels: &[String; 2], summary: &RequestSummary) {
+    /// Queues the remaining spans. A request without a route has no labels.
+    pub(crate) fn finish(&self, labels: Option<&[String; 2]>, summary: &RequestSummary) {
         let end = SystemTime::now();
         let phases = mem::take(&mut *self.phases());
         let error = match summary.code {
@@ -184,10 +182,13 @@ impl RequestTrace {
             let lookup_end = phases.cache_end.unwrap_or(end);
             self.child("cache", start, lookup_end, outcome.into_iter().collect());
         }
-        let [route, origin] = labels;
         let mut attributes = phases.attributes;
-        attributes.push(("http.route", route.as_str().into()));
-        attributes.push(("sigv4_gateway.origin", origin.as_str().into()));
+        let mut name = self.method.to_owned();
+        if let Some([route, origin]) = labels {
+            name = format!("{name} {route}");
+            attributes.push(("http.route", route.as_str().into()));
+            attributes.push(("sigv4_gateway.origin", origin.as_str().into()));
+        }
         if summary.code != CLIENT_CLOSED_REQUEST {
             attributes.push(("http.response.status_code", summary.code.into()));
         }
@@ -202,7 +203,7 @@ impl RequestTrace {
                 .filter_map(|(name, it)| Some((name, it?.into()))),
         );
         self.tracer.export(FinishedSpan {
-            name: format!("{} {route}", self.method),
+            name,
             kind: Kind::Server,
             trace_id: self.trace_id,
             span_id: self.span_id,
@@ -300,60 +301,10 @@ fn trace_state(headers: &HeaderMap) -> String {
     }
 }
 
-/// Returns the attributes of OpenTelemetry's conventions for HTTP. The query is left out: it may hold a signature.
-fn request_attributes<B>(request: &Request<B>, scheme: &'static str) -> Vec<Attribute> {
-    let uri = request.uri();
-    let mut attributes = vec![
-        ("http.request.method", method_name(request.method()).into()),
-        ("url.path", truncated(uri.path()).into()),
-        ("url.scheme", scheme.into()),
-    ];
-    let host = request.headers().get(header::HOST);
-    let host_header = || Authority::try_from(host?.as_bytes()).ok();
-    if let Some(authority) = uri.authority().cloned().or_else(host_header) {
-        attributes.push(("server.address", truncated(authority.host()).into()));
-        let port = authority.port_u16();
-        attributes.extend(port.map(|number| ("server.port", number.into())));
-    }
-    let version = version_name(request.version());
-    attributes.extend(version.map(|it| ("network.protocol.version", it.into())));
-    if let Some(client) = request.extensions().get().map(ClientAddr::address) {
-        attributes.push(("client.address", Value::Text(client.to_string())));
-    }
-    let user_agent = request
-        .headers()
-        .get(header::USER_AGENT)
-        .map(HeaderValue::to_str);
-    if let Some(Ok(name)) = user_agent {
-        attributes.push(("user_agent.original", truncated(name).into()));
-    }
-    attributes
-}
-
-/// Returns a name of a fixed set, since it is part of the span's name.
-pub(super) fn method_name(method: &Method) -> &'static str {
-    const NAMES: [&str; 9] = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
-    ];
-    let known = NAMES.into_iter().find(|name| *name == method.as_str());
-    known.unwrap_or("_OTHER")
-}
-
-pub(super) fn version_name(version: Version) -> Option<&'static str> {
-    match version {
-        Version::HTTP_10 => Some("1.0"),
-        Version::HTTP_11 => Some("1.1"),
-        Version::HTTP_2 => Some("2"),
-        _ => None,
-    }
-}
-
-pub(super) fn truncated(value: &str) -> &str {
-    &value[..value.floor_char_boundary(MAX_VALUE_LEN)]
-}
-
 #[cfg(test)]
 mod tests {
+    use ::http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -43,7 +43,7 @@ async fn traces_continue_from_the_client_to_the_origin() {
     assert_eq!(hex(&root.trace_id), TRACE);
     assert_eq!(hex(&root.parent_span_id), PARENT);
     assert_eq!(root.trace_state, "a=1");
-    let span = hex(&received.span("origin").span_id);
+    let span = hex(&received.span("GET").span_id);
     let seen = &origin.requests()[0];
     assert_eq!(
         header(seen, "traceparent"),
@@ -66,7 +66,7 @@ async fn new_traces_begin_without_a_valid_context() {
         assert!(root.parent_span_id.is_empty());
         let trace = hex(&root.trace_id);
         let seen = &origin.requests()[0];
-        let span = hex(&received.span("origin").span_id);
+        let span = hex(&received.span("GET").span_id);
         assert_eq!(
             header(seen, "traceparent"),
             Some(&*format!("00-{trace}-{span}-01"))
@@ -158,7 +158,7 @@ async fn contexts_are_signed_if_the_origin_signs_all_headers() {
         "{seen}"
     );
     let received = collector.wait_for_span("GET api.example.com/orders").await;
-    let span = hex(&received.span("origin").span_id);
+    let span = hex(&received.span("GET").span_id);
     assert!(
         header(seen, "traceparent").is_some_and(|it| it.contains(&span)),
         "{seen}"

@@ -48,9 +48,9 @@ async fn each_step_of_a_request_is_a_child_of_its_span() {
         names.sort_unstable();
         assert_eq!(
             names,
-            [ROOT, "cache", "credentials", "origin", "sign", "verify"]
+            ["GET", ROOT, "cache", "credentials", "sign", "verify"]
         );
-        for name in ["verify", "cache", "credentials", "sign", "origin"] {
+        for name in ["verify", "cache", "credentials", "sign", "GET"] {
             let child = received.span(name);
             assert_eq!(child.trace_id, root.trace_id, "{name}");
             assert_eq!(child.parent_span_id, root.span_id, "{name}");
@@ -65,7 +65,7 @@ async fn each_step_of_a_request_is_a_child_of_its_span() {
             );
         }
         let steps =
-            ["verify", "cache", "credentials", "sign", "origin"].map(|name| received.span(name));
+            ["verify", "cache", "credentials", "sign", "GET"].map(|name| received.span(name));
         assert!(steps.is_sorted_by_key(|span| span.start_time_unix_nano));
         let attributes = texts(&root.attributes);
         let host = attributes["server.address"].clone();
@@ -84,11 +84,13 @@ async fn each_step_of_a_request_is_a_child_of_its_span() {
             assert_eq!(attributes.get(name).map(|it| &**it), Some(value), "{name}");
         }
         assert_eq!(host, "api.example.com");
-        let sent = received.span("origin");
+        let sent = received.span("GET");
         assert_eq!(sent.kind, i32::from(SpanKind::Client));
         let sent_attributes = texts(&sent.attributes);
         assert_eq!(sent_attributes["http.response.status_code"], "200");
         assert_eq!(sent_attributes["server.address"], "127.0.0.1");
+        let url = format!("http://{}/1", origin.address);
+        assert_eq!(sent_attributes["url.full"], url);
         assert_eq!(
             sent_attributes["server.port"],
             origin.address.port().to_string()
@@ -148,10 +150,32 @@ async fn failures_have_a_status_and_a_type() {
         assert_eq!(is_error(root), root_error.is_some(), "{url}");
         let root_type = texts(&root.attributes).remove("error.type");
         assert_eq!(root_type.as_deref(), root_error, "{url}");
-        let sent = received.span("origin");
+        let sent = received.span("GET");
         assert!(is_error(sent), "{url}");
         assert_eq!(texts(&sent.attributes)["error.type"], origin_error);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_without_a_route_and_unknown_methods_have_their_own_names() {
+    let origin = TestOrigin::start(OK).await;
+    let collector = Collector::start().await;
+    let plain = config(&format!("http://{}", origin.address), "").replace("\"PUT\"", "\"BREW\"");
+    let gateway = Gateway::with_config(&with_telemetry(&plain, collector.address, ""));
+    let unrouted = request("GET", "/unrouted", "");
+    assert_eq!(exchange(gateway.address, &unrouted).await.status, 404);
+    let received = collector.wait_for_span("GET").await;
+    let attributes = texts(&received.span("GET").attributes);
+    assert!(!attributes.contains_key("http.route"), "{attributes:?}");
+    assert!(!attributes.contains_key("sigv4_gateway.origin"));
+
+    let brewed = request("BREW", "/orders", "");
+    assert_eq!(exchange(gateway.address, &brewed).await.status, 200);
+    let received = collector.wait_for_span("HTTP api.example.com/orders").await;
+    let attributes = texts(&received.span("HTTP api.example.com/orders").attributes);
+    assert_eq!(attributes["http.request.method"], "_OTHER");
+    assert_eq!(attributes["http.request.method_original"], "BREW");
+    received.span("HTTP");
 }
 
 #[tokio::test(flavor = "multi_thread")]
