@@ -4,6 +4,7 @@ number of passed checks. Needs kubectl 1.27 or newer."""
 
 import copy
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,23 @@ def check_configuration(resources):
     check("user", (security["runAsNonRoot"], security["runAsUser"]), (True, 65532))
     check("read-only", security["readOnlyRootFilesystem"])
     check("capabilities", security["capabilities"], {"drop": ["ALL"]})
+    check_secret(deployment["metadata"]["namespace"], gateway)
     return deployment
+
+
+def check_secret(namespace, gateway):
+    """The variables of the gateway are those of the Secret that the command in docs/deploy.md creates."""
+    document = (FOLDER.parents[2] / "docs/deploy.md").read_text()
+    (line,) = [line for line in document.splitlines() if line.startswith("kubectl create secret ")]
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "environment").write_text("API_KEY=a secret\n")
+        command = [*shlex.split(line), "--dry-run=client", "--output=yaml"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    check(f"{line}: {result.stderr}", (result.returncode, result.stderr), (0, ""))
+    secret = yaml.safe_load(result.stdout)
+    created = (secret["metadata"]["namespace"], secret["metadata"]["name"], list(secret["data"]))
+    (source,) = gateway["envFrom"]
+    check("the Secret of envFrom", created, (namespace, source["secretRef"]["name"], ["API_KEY"]))
 
 
 def check_selectors(resources, deployment):

@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::{
     sync::{Semaphore, watch},
-    time::{self, Instant, MissedTickBehavior},
+    time::{self, MissedTickBehavior},
 };
 use tokio_stream::{self as stream, Stream, StreamExt, wrappers::WatchStream};
 
@@ -78,7 +78,6 @@ impl LiveStatus {
         let metrics = self.gateway.metrics();
         let rejections = metrics.recent_rejections();
         let mut before = Totals::read(metrics);
-        let mut sampled = Instant::now();
         let mut routes = RouteWindow::default();
         let mut sent_version = None;
         let mut ticks = time::interval(SAMPLE_INTERVAL);
@@ -87,15 +86,12 @@ impl LiveStatus {
         loop {
             ticks.tick().await;
             let totals = Totals::read(metrics);
-            let elapsed = sampled.elapsed();
-            sampled = Instant::now();
-            let point = totals.point_since(&before, unix_millis(SystemTime::now()), elapsed);
+            let point = totals.point_since(&before, unix_millis(SystemTime::now()));
             if self.is_watched() {
                 let interval = status::Interval {
                     point: &point,
                     totals: &totals,
                     before: &before,
-                    elapsed,
                 };
                 let report = self.report.borrow().clone();
                 let snapshot = status::snapshot(

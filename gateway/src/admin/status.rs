@@ -1,6 +1,6 @@
 //! Contents of the status page, as JSON.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http_cache_layer::{CacheLayer, StoreHealth};
 use serde_json::{Value, json};
@@ -22,7 +22,6 @@ pub(super) struct Interval<'a> {
     pub(super) point: &'a Point,
     pub(super) totals: &'a Totals,
     pub(super) before: &'a Totals,
-    pub(super) elapsed: Duration,
 }
 
 pub(super) fn snapshot(
@@ -43,13 +42,13 @@ pub(super) fn snapshot(
         let result = checked.find(|(other, _)| other.name() == known.name());
         identity(known, result.and_then(|(_, error)| error.as_deref()))
     });
-    let (busiest, other_routes) = routes.sample(metrics);
+    let (busiest, other_routes) = routes.sample(interval.totals);
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "stopping": stopping,
         "reasons": report.map(ReadinessReport::reasons),
         "point": interval.point,
-        "requests": interval.totals.requests,
+        "requests": interval.totals.requests(),
         "connections": metrics.connections().get(),
         "bodies": {
             "size": budget.total(),
@@ -78,9 +77,7 @@ fn origins(
         let resolves =
             checked.find_map(|(known, resolves)| (known.host == name.host).then_some(*resolves));
         let last_response = metrics.last_response(&name.origin).get();
-        let rate = interval
-            .totals
-            .origin_rate(&name.origin, interval.before, interval.elapsed);
+        let rate = interval.totals.origin_rate(&name.origin, interval.before);
         json!({
             "name": name.origin,
             "host": name.host,
@@ -172,6 +169,8 @@ fn seconds_until(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -38,7 +38,6 @@ pub(crate) async fn watch(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
 /// Figures of the last announcement.
 struct Announcer {
     started: Instant,
-    announced: Instant,
     before: Totals,
     /// The configuration of `fingerprint`.
     current: Weak<Current>,
@@ -49,7 +48,6 @@ impl Announcer {
     fn new(gateway: &Gateway) -> Self {
         Self {
             started: Instant::now(),
-            announced: Instant::now(),
             before: Totals::read(gateway.metrics()),
             current: Weak::new(),
             fingerprint: String::new(),
@@ -80,8 +78,7 @@ impl Announcer {
         }
         let metrics = gateway.metrics();
         let totals = Totals::read(metrics);
-        let point = totals.point_since(&self.before, 0, self.announced.elapsed());
-        self.announced = Instant::now();
+        let point = totals.point_since(&self.before, 0);
         self.before = totals;
         let member = Member {
             host: host_name(),

@@ -1,43 +1,21 @@
 //! Requests and response times of each route in the last minutes, for the status page.
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, time::Duration};
 
-use prometheus::proto::Metric;
 use serde::Serialize;
-use tokio::time::Instant;
 
-use super::{
-    Metrics,
-    sample::{Buckets, count, for_each, label, per_second},
-};
+use super::sample::{RequestCounts, Totals, per_second};
 
 /// Time after which the older half of the window is dropped. The window is one to two times as long.
 const ROTATION: Duration = Duration::from_secs(60);
 /// Maximum number of routes that are shown.
 const MAX_ROUTES: usize = 20;
 
-/// Route and origin.
-type RouteKey = (String, String);
-
-/// Counter values of the routes at one moment.
-#[derive(Clone)]
-struct RouteTotals {
-    read: Instant,
-    routes: BTreeMap<RouteKey, RouteCounts>,
-}
-
-#[derive(Clone, Default)]
-struct RouteCounts {
-    requests: u64,
-    failed: u64,
-    buckets: Buckets,
-}
-
 /// The last one to two minutes.
 #[derive(Default)]
 pub(crate) struct RouteWindow {
-    first: Option<RouteTotals>,
-    second: Option<RouteTotals>,
+    first: Option<Totals>,
+    second: Option<Totals>,
 }
 
 /// Figures of a route in the window.
@@ -55,16 +33,15 @@ pub(crate) struct RouteFigures {
 
 impl RouteWindow {
     /// Returns the busiest routes, and the number of others with requests in the window.
-    pub(crate) fn sample(&mut self, metrics: &Metrics) -> (Vec<RouteFigures>, usize) {
-        let now = RouteTotals::read(metrics);
+    pub(crate) fn sample(&mut self, now: &Totals) -> (Vec<RouteFigures>, usize) {
         let start = self.first.get_or_insert_with(|| now.clone());
-        let mut used = now.since(start);
+        let mut used = figures(start, now);
         let others = used.len().saturating_sub(MAX_ROUTES);
         used.truncate(MAX_ROUTES);
         match &self.second {
-            None => self.second = Some(now),
-            Some(newer) if now.read - newer.read >= ROTATION => {
-                self.first = self.second.replace(now);
+            None => self.second = Some(now.clone()),
+            Some(newer) if now.elapsed_since(newer) >= ROTATION => {
+                self.first = self.second.replace(now.clone());
             }
             Some(_) => {}
         }
@@ -72,65 +49,35 @@ impl RouteWindow {
     }
 }
 
-impl RouteTotals {
-    fn read(metrics: &Metrics) -> Self {
-        let mut routes: BTreeMap<RouteKey, RouteCounts> = BTreeMap::new();
-        for_each(&metrics.durations, |metric| {
-            let durations = metric.get_histogram();
-            if durations.get_sample_count() > 0 {
-                let counts = routes.entry(key(metric)).or_default();
-                counts.requests += durations.get_sample_count();
-                counts.buckets.add(durations);
+/// Returns the figures of routes with requests between two moments, the busiest first.
+fn figures(before: &Totals, now: &Totals) -> Vec<RouteFigures> {
+    let elapsed = now.elapsed_since(before);
+    let none = RequestCounts::default();
+    let mut used: Vec<_> = now
+        .routes
+        .iter()
+        .filter_map(|(key, counts)| {
+            let earlier = before.routes.get(key).unwrap_or(&none);
+            let requests = counts.requests.saturating_sub(earlier.requests);
+            (requests > 0).then_some((requests, key, counts, earlier))
+        })
+        .collect();
+    used.sort_by_key(|(requests, key, ..)| (Reverse(*requests), *key));
+    used.into_iter()
+        .map(|(requests, (route, origin), counts, earlier)| {
+            let failed = counts.failed.saturating_sub(earlier.failed);
+            let [p50, p90, p99] = counts.buckets.quantiles_since(&earlier.buckets, requests);
+            RouteFigures {
+                route: route.clone(),
+                origin: origin.clone(),
+                requests_per_second: per_second(requests, elapsed),
+                failed: failed as f64 / requests as f64,
+                p50,
+                p90,
+                p99,
             }
-        });
-        for_each(&metrics.requests, |metric| {
-            if label(metric, "code").starts_with('5') {
-                routes.entry(key(metric)).or_default().failed += count(metric);
-            }
-        });
-        Self {
-            read: Instant::now(),
-            routes,
-        }
-    }
-
-    /// Returns the figures of routes with requests since `before`, the busiest first.
-    fn since(&self, before: &Self) -> Vec<RouteFigures> {
-        let elapsed = self.read - before.read;
-        let none = RouteCounts::default();
-        let mut used: Vec<_> = self
-            .routes
-            .iter()
-            .filter_map(|(key, counts)| {
-                let earlier = before.routes.get(key).unwrap_or(&none);
-                let requests = counts.requests.saturating_sub(earlier.requests);
-                (requests > 0).then_some((requests, key, counts, earlier))
-            })
-            .collect();
-        used.sort_by_key(|(requests, key, ..)| (Reverse(*requests), *key));
-        used.into_iter()
-            .map(|(requests, (route, origin), counts, earlier)| {
-                let failed = counts.failed.saturating_sub(earlier.failed);
-                let [p50, p90, p99] = counts.buckets.quantiles_since(&earlier.buckets, requests);
-                RouteFigures {
-                    route: route.clone(),
-                    origin: origin.clone(),
-                    requests_per_second: per_second(requests, elapsed),
-                    failed: failed as f64 / requests as f64,
-                    p50,
-                    p90,
-                    p99,
-                }
-            })
-            .collect()
-    }
-}
-
-fn key(metric: &Metric) -> RouteKey {
-    (
-        label(metric, "route").to_owned(),
-        label(metric, "origin").to_owned(),
-    )
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -138,6 +85,7 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
+    use crate::metrics::Metrics;
 
     fn request(metrics: &Metrics, route: &str, millis: u64, code: StatusCode) {
         let labels = [route, "o"];
@@ -157,7 +105,7 @@ mod tests {
         let metrics = Metrics::new().expect("valid metrics");
         request(&metrics, "/early", 1, StatusCode::OK);
         let mut window = RouteWindow::default();
-        let (used, others) = window.sample(&metrics);
+        let (used, others) = window.sample(&Totals::read(&metrics));
         assert!(used.is_empty() && others == 0);
         for _ in 0..9 {
             request(&metrics, "/a", 20, StatusCode::OK);
@@ -167,7 +115,7 @@ mod tests {
             request(&metrics, &format!("/{number}"), 1, StatusCode::OK);
         }
         tokio::time::advance(Duration::from_secs(10)).await;
-        let (used, others) = window.sample(&metrics);
+        let (used, others) = window.sample(&Totals::read(&metrics));
         assert_eq!((used.len(), others), (MAX_ROUTES, 6));
         let busiest = &used[0];
         assert_eq!((&*busiest.route, &*busiest.origin), ("/a", "o"));
@@ -177,9 +125,9 @@ mod tests {
         assert!(busiest.p50.is_some_and(|seconds| seconds <= 0.025));
         for _ in 0..3 {
             tokio::time::advance(ROTATION).await;
-            window.sample(&metrics);
+            window.sample(&Totals::read(&metrics));
         }
-        let (used, _) = window.sample(&metrics);
+        let (used, _) = window.sample(&Totals::read(&metrics));
         assert!(used.is_empty());
     }
 }

@@ -6,30 +6,53 @@ use prometheus::{
     core::Collector,
     proto::{Histogram, Metric},
 };
+use tokio::time::Instant;
 
 use super::Metrics;
 
 /// Counter values at one moment.
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Totals {
-    pub(crate) requests: u64,
-    failed: u64,
-    buckets: Buckets,
+    read: Instant,
+    all: RequestCounts,
+    /// Those of routes with requests, by route and origin.
+    pub(super) routes: BTreeMap<(String, String), RequestCounts>,
     cache_lookups: u64,
     cache_hits: u64,
     origin_requests: BTreeMap<String, u64>,
 }
 
+#[derive(Clone, Default)]
+pub(super) struct RequestCounts {
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    pub(super) buckets: Buckets,
+}
+
 impl Totals {
     pub(crate) fn read(metrics: &Metrics) -> Self {
-        let mut totals = Self::default();
+        let mut totals = Self {
+            read: Instant::now(),
+            all: RequestCounts::default(),
+            routes: BTreeMap::new(),
+            cache_lookups: 0,
+            cache_hits: 0,
+            origin_requests: BTreeMap::new(),
+        };
         for_each(&metrics.durations, |metric| {
-            totals.requests += metric.get_histogram().get_sample_count();
-            totals.buckets.add(metric.get_histogram());
+            let durations = metric.get_histogram();
+            if durations.get_sample_count() > 0 {
+                for counts in totals.counts_of(metric) {
+                    counts.requests += durations.get_sample_count();
+                    counts.buckets.add(durations);
+                }
+            }
         });
         for_each(&metrics.requests, |metric| {
             if label(metric, "code").starts_with('5') {
-                totals.failed += count(metric);
+                for counts in totals.counts_of(metric) {
+                    counts.failed += count(metric);
+                }
             }
         });
         for_each(&metrics.cache, |metric| {
@@ -49,14 +72,31 @@ impl Totals {
         totals
     }
 
+    /// Returns the counts of all routes, and those of the route of a metric.
+    fn counts_of(&mut self, metric: &Metric) -> [&mut RequestCounts; 2] {
+        let [route, origin] = ["route", "origin"].map(|name| label(metric, name).to_owned());
+        let of_route = self.routes.entry((route, origin)).or_default();
+        [&mut self.all, of_route]
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.all.requests
+    }
+
+    pub(super) fn elapsed_since(&self, before: &Self) -> Duration {
+        self.read - before.read
+    }
+
     /// Returns the changes since `before`; `at` is in milliseconds since the epoch.
-    pub(crate) fn point_since(&self, before: &Self, at: u64, elapsed: Duration) -> Point {
-        let requests = self.requests.saturating_sub(before.requests);
-        let [p50, p90, p99] = self.buckets.quantiles_since(&before.buckets, requests);
+    pub(crate) fn point_since(&self, before: &Self, at: u64) -> Point {
+        let elapsed = self.elapsed_since(before);
+        let (all, earlier) = (&self.all, &before.all);
+        let requests = all.requests.saturating_sub(earlier.requests);
+        let [p50, p90, p99] = all.buckets.quantiles_since(&earlier.buckets, requests);
         Point(
             at,
             per_second(requests, elapsed),
-            per_second(self.failed.saturating_sub(before.failed), elapsed),
+            per_second(all.failed.saturating_sub(earlier.failed), elapsed),
             p50,
             p90,
             p99,
@@ -66,9 +106,10 @@ impl Totals {
     }
 
     /// Returns the requests per second to an origin since `before`.
-    pub(crate) fn origin_rate(&self, origin: &str, before: &Self, elapsed: Duration) -> f64 {
+    pub(crate) fn origin_rate(&self, origin: &str, before: &Self) -> f64 {
         let requests = |totals: &Self| totals.origin_requests.get(origin).copied().unwrap_or(0);
-        per_second(requests(self).saturating_sub(requests(before)), elapsed)
+        let sent = requests(self).saturating_sub(requests(before));
+        per_second(sent, self.elapsed_since(before))
     }
 }
 
@@ -77,7 +118,7 @@ impl Totals {
 pub(super) struct Buckets(Vec<(f64, u64)>);
 
 impl Buckets {
-    pub(super) fn add(&mut self, durations: &Histogram) {
+    fn add(&mut self, durations: &Histogram) {
         let buckets = durations.get_bucket();
         self.0.resize(buckets.len(), (0.0, 0));
         for ((bound, count), bucket) in self.0.iter_mut().zip(buckets) {
@@ -127,18 +168,18 @@ impl Point {
     }
 }
 
-pub(super) fn for_each(collector: &impl Collector, mut visit: impl FnMut(&Metric)) {
+fn for_each(collector: &impl Collector, mut visit: impl FnMut(&Metric)) {
     for family in collector.collect() {
         family.get_metric().iter().for_each(&mut visit);
     }
 }
 
-pub(super) fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
+fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     let found = metric.get_label().iter().find(|label| label.name() == name);
     found.map_or("", |label| label.value())
 }
 
-pub(super) fn count(metric: &Metric) -> u64 {
+fn count(metric: &Metric) -> u64 {
     metric.get_counter().get_value() as u64
 }
 

@@ -1,0 +1,113 @@
+//! Files that are written, removed or replaced while they are watched.
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+
+use super::{RESPONSE, RunningGateway, TempFile, TestOrigin, config};
+
+/// Each prefix is valid, but only the last one is complete.
+#[test]
+fn file_is_not_loaded_while_it_is_written() {
+    let first = config("http://127.0.0.1:1", "");
+    let running = RunningGateway::start(&first);
+    let mut text = first;
+    // Repeats if the machine was too busy to write in time.
+    let is_loaded_at_the_end = (0..10).any(|_| {
+        let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+        while began.elapsed() < Duration::from_millis(3500) {
+            text.push_str("# more\n");
+            running.write(&text);
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let early: Vec<_> = running.log.try_iter().collect();
+        assert_eq!(running.next_message(), "reloaded FILE");
+        assert!(
+            early.is_empty() || longest > Duration::from_millis(500),
+            "{early:?}"
+        );
+        early.is_empty()
+    });
+    assert!(is_loaded_at_the_end);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_file_does_not_delay_shutdown() {
+    let mut running = RunningGateway::start(&config("http://127.0.0.1:1", ""));
+    fs::remove_file(&running.file.path).expect("removed");
+    let made = Command::new("mkfifo")
+        .arg(&running.file.path)
+        .status()
+        .expect("mkfifo runs");
+    assert!(made.success());
+    time::sleep(Duration::from_millis(2500)).await; // longer than the polling interval
+    running.gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
+    let status = time::timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("an exit in time");
+    assert!(status.expect("no panic").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_file_is_logged_once() {
+    let running = RunningGateway::start(&config("http://127.0.0.1:1", ""));
+    fs::remove_file(&running.file.path).expect("removed");
+    fs::create_dir(&running.file.path).expect("made");
+    let line = running.next_message();
+    assert!(
+        line.contains("keeping the previous configuration: cannot read FILE: "),
+        "{line}"
+    );
+    assert!(
+        running
+            .log
+            .recv_timeout(Duration::from_millis(2500))
+            .is_err()
+    );
+    fs::remove_dir(&running.file.path).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn included_files_and_files_of_secrets_are_watched() {
+    let origin = TestOrigin::start(RESPONSE).await;
+    let secret = TempFile::new("hunter2\n");
+    let [one, two] = ["one", "two"].map(|name| format!("/{name}"));
+    let included = |path: &str| format!("[[route]]\npath = {path:?}\norigin = \"orders\"\n");
+    let file = TempFile::new(&included(&one));
+    let main = config(&format!("http://{}", origin.address), "")
+        .replace("\"secret\"", &format!("\"file:{}\"", secret.path));
+    let pattern = file.path.replace(".tmp", ".t[m]p");
+    let running = RunningGateway::start(&format!("include = {pattern:?}\n{main}"));
+    let statuses = async || (running.status(&one).await, running.status(&two).await);
+    assert_eq!(statuses().await, (200, 404));
+
+    fs::write(&file.path, included(&two)).expect("written");
+    assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(statuses().await, (404, 200));
+    fs::write(&file.path, "[server]\n").expect("written");
+    let message = running.next_message();
+    assert!(
+        message.starts_with("keeping the previous configuration: "),
+        "{message}"
+    );
+    assert_eq!(statuses().await, (404, 200));
+    fs::remove_file(&file.path).expect("removed");
+    assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(statuses().await, (404, 404));
+
+    fs::write(&secret.path, "").expect("written");
+    let message = running.next_message();
+    assert!(
+        message.contains("is empty; write the value into it"),
+        "{message}"
+    );
+    fs::write(&secret.path, "hunter3\n").expect("written");
+    assert_eq!(running.next_message(), "reloaded FILE");
+}
