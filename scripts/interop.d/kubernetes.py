@@ -99,13 +99,26 @@ def check_configuration(resources):
     return deployment
 
 
+def containers_ports(deployment):
+    """Returns the numbers of the named ports: those of all containers, and those of containers that are not sidecars."""
+    pod = deployment["spec"]["template"]["spec"]
+    found = [
+        {port["name"]: port["containerPort"] for container in containers for port in container.get("ports", [])}
+        for containers in (pod.get("initContainers", []), pod["containers"])
+    ]
+    return {**found[0], **found[1]}, found[1]
+
+
 def check_selectors(resources, deployment):
-    """Each selector and each named port exists."""
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    ports = {port["name"] for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]}
+    """Each selector, each named port and the service account exist."""
+    pod = deployment["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    accounts = [it["metadata"]["name"] for it in of_kind(resources, "ServiceAccount")]
+    check("service account", accounts, [pod["spec"].get("serviceAccountName")])
+    ports, _ = containers_ports(deployment)
     for service in of_kind(resources, "Service"):
         check("selector", service["spec"]["selector"].items() <= labels.items())
-        check("ports", {port["targetPort"] for port in service["spec"]["ports"]} <= ports)
+        check("ports", {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys())
     for kind, key in [("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")]:
         for resource in of_kind(resources, kind):
             check(kind, resource["spec"][key]["matchLabels"].items() <= labels.items())
@@ -118,20 +131,37 @@ def check_selectors(resources, deployment):
         check("scaled Deployment", scaler["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"])
 
 
+def check_network_policy(resources, deployment):
+    """Prometheus alone reaches the admin port, and clients the others."""
+    (policy,) = of_kind(resources, "NetworkPolicy")
+    check("policy", policy["spec"]["policyTypes"], ["Ingress"])
+    ports, found_by_policies = containers_ports(deployment)
+    reached = set()
+    for rule in policy["spec"]["ingress"]:
+        # A rule without ports is for all of them.
+        numbers = {found_by_policies.get(it["port"], it["port"]) for it in rule.get("ports", [{"port": None}])}
+        check(f"ports of the policy: {numbers}", numbers <= set(ports.values()))
+        if ports["admin"] in numbers:
+            monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+            check("from", rule.get("from"), [monitoring])
+        reached |= numbers
+    check("each port is reached", reached, set(ports.values()))
+
+
 def main():
     if not shutil.which("kubectl"):
         sys.exit("scripts/interop needs kubectl, 1.27 or newer")
     monitors = []
-    for name in ["base", "irsa", "prometheus", "sidecar"]:
+    for name in ["base", "irsa", "prometheus", "sidecar", "sidecar-irsa"]:
         resources = render(name)
         monitors += of_kind(resources, "ServiceMonitor")
         for resource in resources:
             validate(resource)
         deployment = check_configuration(resources)
-        if name != "sidecar":
-            check_selectors(resources, deployment)
+        check_selectors(resources, deployment)
+        check_network_policy(resources, deployment)
         roles = [it["metadata"].get("annotations", {}) for it in of_kind(resources, "ServiceAccount")]
-        check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name == "irsa")
+        check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name.endswith("irsa"))
     (monitor,) = monitors
     check_monitor_checks(monitor)
     broken = of_kind(render("base"), "Deployment")[0]
