@@ -3,7 +3,9 @@ Prometheus Operator, and their gateway.toml checked by the gateway. First argume
 number of passed checks. Needs kubectl 1.27 or newer."""
 
 import copy
+import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +24,8 @@ FOLDER = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/kubernete
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
 
 
-def render(name):
-    command = ["kubectl", "kustomize", FOLDER / name]
+def render(name, folder=FOLDER):
+    command = ["kubectl", "kustomize", folder / name]
     result = subprocess.run(command, capture_output=True, text=True)
     check(f"kubectl kustomize {name}: {result.stderr}", (result.returncode, result.stderr), (0, ""))
     return list(yaml.safe_load_all(result.stdout))
@@ -91,7 +93,7 @@ def check_configuration(resources):
     for port in gateway["ports"]:
         check(f"port {port['name']}", f":{port['containerPort']}\"" in text)
     names = {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
-    check("the ConfigMap's name with its hash", names, {config["metadata"]["name"]})
+    check("the mounted ConfigMap", names, {config["metadata"]["name"]})
     security = {**pod.get("securityContext", {}), **gateway["securityContext"]}
     check("user", (security["runAsNonRoot"], security["runAsUser"]), (True, 65532))
     check("read-only", security["readOnlyRootFilesystem"])
@@ -148,6 +150,22 @@ def check_network_policy(resources, deployment):
     check("each port is reached", reached, set(ports.values()))
 
 
+def check_rollout(name, deployment):
+    """A changed file changes the ConfigMap's name and with it the pods, and nothing else of them."""
+    with tempfile.TemporaryDirectory() as work:
+        copied = pathlib.Path(work) / "kubernetes"
+        shutil.copytree(FOLDER, copied)
+        with open(copied / name / "gateway.toml", "a") as file:
+            file.write("# changed\n")
+        resources = render(name, copied)
+    (config,), (changed,) = of_kind(resources, "ConfigMap"), of_kind(resources, "Deployment")
+    before, after = (json.dumps(it["spec"]["template"]) for it in (deployment, changed))
+    check(f"{name}: a changed file changes the pods", before != after)
+    prefix, _ = config["metadata"]["name"].rsplit("-", 1)
+    names = re.escape(prefix) + "-[a-z0-9]{10}"
+    check(f"{name}: only by the ConfigMap's name", re.sub(names, "", before), re.sub(names, "", after))
+
+
 def main():
     if not shutil.which("kubectl"):
         sys.exit("scripts/interop needs kubectl, 1.27 or newer")
@@ -160,6 +178,8 @@ def main():
         deployment = check_configuration(resources)
         check_selectors(resources, deployment)
         check_network_policy(resources, deployment)
+        if name in ("base", "sidecar"):
+            check_rollout(name, deployment)
         roles = [it["metadata"].get("annotations", {}) for it in of_kind(resources, "ServiceAccount")]
         check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name.endswith("irsa"))
     (monitor,) = monitors
