@@ -131,6 +131,9 @@ def check_selectors(resources, deployment):
         check("monitored ports", {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= names)
     for scaler in of_kind(resources, "HorizontalPodAutoscaler"):
         check("scaled Deployment", scaler["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"])
+        # Kubernetes removes no pod while it cannot read a metric: only a folder with a ServiceMonitor has one of `Pods`.
+        types = [metric["type"] for metric in scaler["spec"]["metrics"]]
+        check("metrics", types, ["Resource"] + ["Pods"] * len(of_kind(resources, "ServiceMonitor")))
 
 
 def check_network_policy(resources, deployment):
