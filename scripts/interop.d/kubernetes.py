@@ -1,6 +1,6 @@
 """The manifests of gateway/deploy/kubernetes: rendered by kubectl, compared with the schemas of Kubernetes and of the
-Prometheus Operator, and their gateway.toml checked by the gateway. First argument: the gateway's program. Prints the
-number of passed checks. Needs kubectl 1.27 or newer."""
+Prometheus Operator, with each other and with docs/deploy.md, and their gateway.toml checked by the gateway. Arguments:
+the gateway's program, and a Python with the aws CLI. Prints the number of passed checks. Needs kubectl 1.27 or newer."""
 
 import copy
 import json
@@ -17,8 +17,9 @@ import pydantic
 import yaml
 from checks import check
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+from kubernetes_docs import check_names, check_pod_identity, check_stopping, check_values
 
-GATEWAY = sys.argv[1]
+GATEWAY, CLI = sys.argv[1:3]
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/kubernetes"
 # The oldest that supports sidecar containers, and the newest whose schemas are installed.
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
@@ -98,7 +99,7 @@ def check_configuration(resources):
     check("user", (security["runAsNonRoot"], security["runAsUser"]), (True, 65532))
     check("read-only", security["readOnlyRootFilesystem"])
     check("capabilities", security["capabilities"], {"drop": ["ALL"]})
-    return deployment
+    return deployment, config, gateway
 
 
 def containers_ports(deployment):
@@ -172,19 +173,27 @@ def check_rollout(name, deployment):
 def main():
     if not shutil.which("kubectl"):
         sys.exit("scripts/interop needs kubectl, 1.27 or newer")
-    monitors = []
+    monitors, accounts = [], set()
     for name in ["base", "irsa", "prometheus", "sidecar", "sidecar-irsa"]:
         resources = render(name)
         monitors += of_kind(resources, "ServiceMonitor")
         for resource in resources:
             validate(resource)
-        deployment = check_configuration(resources)
+        deployment, config, gateway = check_configuration(resources)
         check_selectors(resources, deployment)
         check_network_policy(resources, deployment)
         if name in ("base", "sidecar"):
             check_rollout(name, deployment)
-        roles = [it["metadata"].get("annotations", {}) for it in of_kind(resources, "ServiceAccount")]
-        check(f"{name}: role", any("eks.amazonaws.com/role-arn" in it for it in roles), name.endswith("irsa"))
+        if name == "base":
+            check_stopping(config, gateway, deployment["spec"]["template"]["spec"])
+        check_values("value of `sidecar`" if name.startswith("sidecar") else "value", resources)
+        metadata = [it["metadata"] for it in of_kind(resources, "ServiceAccount")]
+        accounts |= {(it["namespace"], it["name"]) for it in metadata}
+        roles = ["eks.amazonaws.com/role-arn" in it.get("annotations", {}) for it in metadata]
+        check(f"{name}: role", roles, [name.endswith("irsa")])
+    for title in ["value", "value of `sidecar`"]:
+        check_names(title, FOLDER)
+    check_pod_identity(CLI, accounts)
     (monitor,) = monitors
     check_monitor_checks(monitor)
     broken = of_kind(render("base"), "Deployment")[0]
