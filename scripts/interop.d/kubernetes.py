@@ -1,6 +1,7 @@
 """The manifests of gateway/deploy/kubernetes: rendered by kubectl, compared with the schemas of Kubernetes and of the
 Prometheus Operator, with each other and with docs/deploy.md, and their gateway.toml checked by the gateway. Arguments:
-the gateway's program, and a Python with the aws CLI. Prints the number of passed checks. Needs kubectl 1.27 or newer."""
+the gateway's program, and a Python with the aws CLI. Prints the number of passed checks. Needs kubectl 1.27 or
+newer."""
 
 import copy
 import json
@@ -102,8 +103,8 @@ def check_configuration(resources):
     return deployment, config, gateway
 
 
-def containers_ports(deployment):
-    """Returns the numbers of the named ports: those of all containers, and those of containers that are not sidecars."""
+def named_ports(deployment):
+    """Returns the numbers of the named ports of all containers, and of those that are not sidecars."""
     pod = deployment["spec"]["template"]["spec"]
     found = [
         {port["name"]: port["containerPort"] for container in containers for port in container.get("ports", [])}
@@ -118,7 +119,7 @@ def check_selectors(resources, deployment):
     labels = pod["metadata"]["labels"]
     accounts = [it["metadata"]["name"] for it in of_kind(resources, "ServiceAccount")]
     check("service account", accounts, [pod["spec"].get("serviceAccountName")])
-    ports, _ = containers_ports(deployment)
+    ports, _ = named_ports(deployment)
     for service in of_kind(resources, "Service"):
         check("selector", service["spec"]["selector"].items() <= labels.items())
         check("ports", {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys())
@@ -132,7 +133,7 @@ def check_selectors(resources, deployment):
         check("monitored ports", {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= names)
     for scaler in of_kind(resources, "HorizontalPodAutoscaler"):
         check("scaled Deployment", scaler["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"])
-        # Kubernetes removes no pod while it cannot read a metric: only a folder with a ServiceMonitor has one of `Pods`.
+        # Kubernetes removes no pod while it cannot read a metric: `Pods` needs a ServiceMonitor.
         types = [metric["type"] for metric in scaler["spec"]["metrics"]]
         check("metrics", types, ["Resource"] + ["Pods"] * len(of_kind(resources, "ServiceMonitor")))
 
@@ -141,7 +142,7 @@ def check_network_policy(resources, deployment):
     """Prometheus alone reaches the admin port, and clients the others."""
     (policy,) = of_kind(resources, "NetworkPolicy")
     check("policy", policy["spec"]["policyTypes"], ["Ingress"])
-    ports, found_by_policies = containers_ports(deployment)
+    ports, found_by_policies = named_ports(deployment)
     reached = set()
     for rule in policy["spec"]["ingress"]:
         # A rule without ports is for all of them.
