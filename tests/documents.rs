@@ -18,6 +18,9 @@ const DOCUMENTS: [&str; 13] = [
     "docs/signature-does-not-match.md",
 ];
 
+/// Sections of `docs/deploy.md` that explain settings; the others are recipes.
+const EXPLANATIONS: [&str; 3] = ["Configuration and secrets", "The admin port", "Limits"];
+
 /// Returns text and target of the links in a document to other files of the repository.
 fn links(document: &str) -> Vec<(&str, &str)> {
     let ends = document.match_indices("](").filter_map(|(at, _)| {
@@ -54,6 +57,23 @@ fn readme_shows_the_gateway_of_the_examples() {
     let (shown, _) = rest.split_once("```").expect("an end");
     let example = trimmed(&read("examples/gateway/src/main.rs"));
     assert!(example.contains(&trimmed(shown)), "{shown}");
+}
+
+#[test]
+fn recipes_state_their_tested_and_untested_parts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = fs::read_to_string(root.join("docs/deploy.md")).expect("docs/deploy.md");
+    let sections = document.split("\n## ").skip(1);
+    let sections = sections.filter_map(|section| section.split_once('\n'));
+    let mut recipes = 0;
+    for (title, text) in sections.filter(|(title, _)| !EXPLANATIONS.contains(title)) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["**Tested**", "Not tested: "] {
+            assert!(text.contains(words), "{title}: no {words}");
+        }
+        recipes += 1;
+    }
+    assert!(recipes > 10, "{recipes} recipes");
 }
 
 #[test]

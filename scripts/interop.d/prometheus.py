@@ -1,8 +1,8 @@
 """The alert rules of gateway/deploy/prometheus and the dashboard of gateway/deploy/grafana: promtool checks and tests
 the rules, and parses each expression. Then Prometheus reads two gateways of which most parts fail: each name, label and
-value in an expression is one of theirs, each query of the dashboard has a result, and the alerts are pending. First
-argument: the gateway's program. Prints the number of passed checks. Needs promtool and prometheus, which it takes from
-Debian's package."""
+value in an expression is one of theirs, each query of the dashboard has a result, and the alerts are pending. The rule
+of prometheus-adapter finds the metric by which Kubernetes scales. First argument: the gateway's program. Prints the
+number of passed checks. Needs promtool and prometheus, which it takes from Debian's package."""
 
 import contextlib
 import json
@@ -25,6 +25,8 @@ from prometheus_names import DEPLOY, Known, documented_jobs, parsed, parses
 
 RULES = DEPLOY / "prometheus/alerts.yaml"
 TESTS = DEPLOY / "prometheus/alerts_test.yaml"
+ADAPTER = DEPLOY / "kubernetes/prometheus/adapter.yaml"
+SCALER = DEPLOY / "kubernetes/prometheus/horizontalpodautoscaler.yaml"
 DASHBOARD = DEPLOY / "grafana/sigv4-gateway.json"
 SEVERITIES = {"warning", "critical"}
 VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$route": ".*"}
@@ -117,14 +119,21 @@ class Prometheus:
 
     def __init__(self, work, admins):
         self.address = f"127.0.0.1:{free_port()}"
+        self.pods = {f"gateway-{number}": admin for number, admin in enumerate(admins)}
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
-            "scrape_configs": [{"job_name": documented_jobs()[0], "static_configs": [{"targets": admins}]}],
+            "scrape_configs": [{"job_name": documented_jobs()[0], "static_configs": self.targets()}],
         }
         (work / "prometheus.yml").write_text(yaml.safe_dump(config))
         self.options = [f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={work}/data"]
         self.options += [f"--web.listen-address={self.address}", "--log.level=error"]
+
+    def targets(self):
+        """Returns the gateways with the labels that a ServiceMonitor adds."""
+        return [
+            {"targets": [admin], "labels": {"namespace": "default", "pod": pod}} for pod, admin in self.pods.items()
+        ]
 
     def api(self, path):
         status, body = get(self.address, f"/api/v1/{path}")
@@ -207,6 +216,25 @@ def check_names(promtool, known, dashboard):
             check(f"{variable['name']}: names", known.problems(f"sum by ({label}) ({selector})"), [])
 
 
+def check_adapter(prometheus, known):
+    """Kubernetes scales by a metric of the gateway, which the rule of prometheus-adapter finds for each pod."""
+    (addition,) = yaml.safe_load(SCALER.read_text())
+    metric = addition["value"]["pods"]["metric"]["name"]
+    check(f"{metric}, by which Kubernetes scales, is exported", metric in known.labels)
+    (rule,) = yaml.safe_load(ADAPTER.read_text())["rules"]["custom"]
+    # With `name`, the metric would have another name than the series.
+    check("keys of the rule", set(rule), {"seriesQuery", "resources", "metricsQuery"})
+    series = prometheus.api(f"series?match[]={quote(rule['seriesQuery'], safe='')}")
+    check("series of the rule", {it["__name__"] for it in series}, {metric})
+    resources = {label: it["resource"] for label, it in rule["resources"]["overrides"].items()}
+    check("resources of the rule", resources, {"namespace": "namespace", "pod": "pod"})
+    query = rule["metricsQuery"].replace("<<.Series>>", metric).replace("<<.GroupBy>>", "pod")
+    pods = "|".join(prometheus.pods)
+    query = query.replace("<<.LabelMatchers>>", f'namespace="default",pod=~"{pods}"')
+    found = sorted(it["metric"].get("pod") for it in prometheus.query(query))
+    check(f"pods of {query}", found, sorted(prometheus.pods))
+
+
 def check_the_checks(promtool, known):
     check("an invalid expression", parses(promtool, "sum by (code (up)"), False)
     requests = "sigv4_gateway_requests_total"
@@ -245,6 +273,7 @@ def main():
         run("check metrics", promtool, "check", "metrics", input=metrics)
         known = Known(metrics)
         check_names(promtool, known, dashboard)
+        check_adapter(prometheus, known)
         check_the_checks(promtool, known)
         check_queries(prometheus, dashboard, gateways.traffic)
         check_alerts(prometheus, gateways)
