@@ -81,14 +81,13 @@ def server_span(request):
 
 
 def client_span(request, port):
-    return "origin", CLIENT, {
+    return request.method, CLIENT, {
         "http.request.method": request.method,
         "http.response.status_code": request.status,
         "network.protocol.version": "1.1",
         "server.address": "127.0.0.1",
         "server.port": port,
-        "url.path": request.path,
-        "url.scheme": "http",
+        "url.full": f"http://127.0.0.1:{port}{request.path}",
         **error(str(request.status) if request.status >= 400 else None),
     }
 

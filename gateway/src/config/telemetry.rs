@@ -1,6 +1,6 @@
 //! The section `[telemetry]`, and OpenTelemetry's variables for the keys that it leaves out.
 
-use std::{collections::BTreeMap, env, time::Duration};
+use std::{collections::BTreeMap, env, fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
@@ -34,6 +34,15 @@ pub(crate) struct TelemetrySection {
 pub(crate) enum Protocol {
     Grpc,
     Http,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        })
+    }
 }
 
 /// Settings of the export of traces and metrics.

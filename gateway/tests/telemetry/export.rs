@@ -84,10 +84,11 @@ async fn dead_collectors_are_logged_once_and_delay_no_request() {
     logged.gateway.terminate();
     assert!(logged.gateway.wait().success());
     let lines = logged.lines();
-    let failures = lines
-        .iter()
-        .filter(|line| line.contains("cannot export telemetry"));
-    assert_eq!(failures.count(), 1, "{lines:?}");
+    let count_of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count_of("cannot export telemetry"), 1, "{lines:?}");
+    assert_eq!(count_of("by grpc: no response within 100ms"), 1);
+    // A batch and the queue.
+    assert_eq!(count_of("4608 spans were not exported"), 1, "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

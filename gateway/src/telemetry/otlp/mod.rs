@@ -21,7 +21,7 @@ use tokio::{
 
 use self::transport::{ExportError, METRICS, TRACES, Transport};
 use super::{Tracer, span::FinishedSpan};
-use crate::BoxError;
+use crate::{BoxError, config};
 
 /// Longest wait of a span for others.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
@@ -116,7 +116,10 @@ impl Export {
     async fn finish(&mut self) {
         while self.send_batch().await {}
         let lost = self.batch.len() + self.tracer.queue.len();
-        self.tracer.dropped.inc_by(lost as u64);
+        if lost > 0 {
+            self.tracer.dropped.inc_by(lost as u64);
+            tracing::warn!("{lost} spans were not exported before the end");
+        }
         self.send_metrics().await;
     }
 
@@ -185,8 +188,12 @@ impl Export {
             return;
         }
         self.logged = Some(now);
-        let endpoint = &self.tracer.settings().endpoint;
+        let config::Telemetry {
+            endpoint, protocol, ..
+        } = self.tracer.settings();
         let dropped = self.tracer.dropped.get();
-        tracing::warn!("cannot export telemetry to {endpoint}: {error}; {dropped} spans dropped");
+        tracing::warn!(
+            "cannot export telemetry to {endpoint} by {protocol}: {error}; {dropped} spans dropped"
+        );
     }
 }
