@@ -128,9 +128,8 @@ impl WatchedFile {
             // Blocking, since it may read further files.
             let running = gateway.clone();
             let parsing = task::spawn_blocking(move || {
-                let last_identities = &running.current().config.identities;
-                ActiveConfig::parse_after(&current.text?, Some(last_identities))
-                    .map_err(BoxError::from)
+                let replaced = &running.current().config;
+                ActiveConfig::parse_after(&current.text?, Some(replaced)).map_err(BoxError::from)
             });
             match parsing.await.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
