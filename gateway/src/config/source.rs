@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{error::ConfigError, list::OneOrMany};
+use crate::regular_file;
 
 /// Arrays that an included file may have.
 const ARRAYS: [&str; 4] = ["caller", "identity", "origin", "route"];
@@ -46,7 +47,8 @@ impl ConfigText {
     /// Reads a file and those that it includes.
     pub(crate) fn read(file: &str) -> Result<Self, ConfigError> {
         let mut all = Self {
-            text: read(file)?,
+            // Perhaps a pipe, such as /dev/stdin.
+            text: decoded(file, fs::read(file))?,
             files: vec![(file.to_owned(), 0)],
         };
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
@@ -62,7 +64,7 @@ impl ConfigText {
                 if !known.insert(canonical(&path)) {
                     continue;
                 }
-                let content = read(&path)?;
+                let content = decoded(&path, regular_file::read(&path))?;
                 let text = content.trim_start_matches('\u{feff}'); // only the first file may begin with it
                 check_included(text, file).map_err(|error| error.with_line(text).in_file(&path))?;
                 all.text.push('\n');
@@ -122,8 +124,9 @@ fn collect_files(value: &Value, files: &mut Vec<String>) {
     }
 }
 
-fn read(file: &str) -> Result<String, ConfigError> {
-    let bytes = fs::read(file).map_err(|error| {
+/// Returns the text of a file that was read.
+fn decoded(file: &str, read: io::Result<Vec<u8>>) -> Result<String, ConfigError> {
+    let bytes = read.map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::NotFound => "; choose an existing file, or create one with --init",
             ErrorKind::IsADirectory => "; choose a file in this directory",

@@ -1,6 +1,6 @@
 //! The section `[verify]`.
 
-use std::{env, fs};
+use std::env;
 
 use aws_credential_types::Credentials;
 use schemars::JsonSchema;
@@ -19,6 +19,7 @@ use super::{
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
 
+use crate::regular_file;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifySection {
@@ -232,7 +233,8 @@ fn path_in(variable: &str) -> Result<String, String> {
 }
 
 fn keys_of_file(path: &str) -> Result<Vec<Credentials>, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let text =
+        regular_file::read_text(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     toml::from_str::<KeysFile>(&text)
         .map_err(|error| ConfigError::from_toml(&error))
         .and_then(|file| checked_keys(&file.key))
