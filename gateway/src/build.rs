@@ -93,7 +93,7 @@ impl ActiveConfig {
     ) -> Result<Self, ConfigError> {
         let identities = Identities::build(file.identities()?, last.map(|it| &it.identities))?;
         let bodies = BodyServices::build(&file.bodies)?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<_> = text.warnings().collect();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2_connections()?;
@@ -134,6 +134,7 @@ impl ActiveConfig {
             used_origins.insert(origin.name.get_ref(), origin);
             warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
+        warnings.extend(route::hidden_warnings(&file.route, &rules, text));
         warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(

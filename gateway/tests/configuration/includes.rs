@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::gateway_command;
+use crate::support::{Gateway, gateway_command};
 
 const MAIN: &str = "include = \"routes.d/*.toml\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
     [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"hunter2\"\n\
@@ -141,8 +141,22 @@ fn mistakes_name_the_included_file_and_its_line() {
     }
     // A folder may be empty for now.
     let main = format!("{MAIN}\n{}", route("/"));
-    let printed = Files::new(&main, &[]).run("--check", &[]);
-    assert!(printed.ends_with("1 route(s), no errors\n"), "{printed}");
+    let files = Files::new(&main, &[]);
+    let printed = files.run("--check", &[]);
+    let warning =
+        "gateway.toml:1: warning: include \"routes.d/*.toml\" matches no file; add one, or correct";
+    let summary = "1 route(s), no errors, 1 warning(s)\n";
+    assert!(
+        printed.contains(warning) && printed.contains(summary),
+        "{printed}"
+    );
+    let mut command = gateway_command();
+    command.arg("--config").arg(files.path("gateway.toml"));
+    let log = Gateway::spawn(command.stderr(Stdio::piped())).stop_and_read_log();
+    assert!(
+        log.contains("WARN") && log.contains("\"routes.d/*.toml\" matches no file"),
+        "{log}"
+    );
 }
 
 #[test]
