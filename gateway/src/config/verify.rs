@@ -10,16 +10,17 @@ use super::{
     credentials::credentials,
     error::ConfigError,
     list::OneOrMany,
+    quantity::{Quantity, duration},
     scope::is_s3_family,
     signature::{PathFormName, TokenHeader},
-    value::{Secret, Spanned, duration},
+    value::{Secret, Spanned},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
-
 use crate::regular_file;
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifySection {
@@ -43,7 +44,7 @@ pub(crate) struct VerifySection {
     /// `x-amz-*` headers that a proxy before the gateway adds.
     unsigned_headers: Option<Vec<Spanned<String>>>,
     /// Maximum difference between the signing time and the clock.
-    clock_window: Option<Spanned<String>>,
+    clock_window: Option<Spanned<Quantity>>,
     path_form: Option<PathFormName>,
     session_token: Option<TokenHeader>,
     #[serde(default)]
