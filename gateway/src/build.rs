@@ -76,11 +76,9 @@ impl ActiveConfig {
         Self::parse_after(&ConfigText::new(text), None)
     }
 
-    /// Parses TOML. Identities that the last configuration has, too, keep their credentials.
-    pub(crate) fn parse_after(
-        text: &ConfigText,
-        last: Option<&Identities>,
-    ) -> Result<Self, ConfigError> {
+    /// Parses TOML. Identities that the last configuration has, too, keep their credentials, and an unchanged cache its
+    /// responses and connections.
+    pub(crate) fn parse_after(text: &ConfigText, last: Option<&Self>) -> Result<Self, ConfigError> {
         let sections = Sections::new(text);
         ConfigFile::parse(text.as_str())
             .and_then(|file| Self::build(&file, text, sections, last))
@@ -91,11 +89,11 @@ impl ActiveConfig {
         file: &ConfigFile,
         text: &ConfigText,
         sections: Sections,
-        last: Option<&Identities>,
+        last: Option<&Self>,
     ) -> Result<Self, ConfigError> {
-        let identities = Identities::build(file.identities()?, last)?;
+        let identities = Identities::build(file.identities()?, last.map(|it| &it.identities))?;
         let bodies = BodyServices::build(&file.bodies)?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<_> = text.warnings().collect();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2_connections()?;
@@ -136,6 +134,7 @@ impl ActiveConfig {
             used_origins.insert(origin.name.get_ref(), origin);
             warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
+        warnings.extend(route::hidden_warnings(&file.route, &rules, text));
         warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(
@@ -146,11 +145,23 @@ impl ActiveConfig {
         if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
             tls::check(files).map_err(|error| path.error(chain(&*error)))?;
         }
-        let (cache, redis) = cache::build(&file.cache, &identities)?;
-        let shared_rates = redis
-            .clone()
-            .filter(|_| file.cache.shares_rates())
-            .map(SharedRates::new);
+        // Other credentials may see other responses.
+        let has_same_cache = |other: &&Self| {
+            let mut names = ["cache", "credentials", "identity"].into_iter();
+            names.all(|name| sections.has_same(&other.sections, name))
+        };
+        let (cache, redis, shared_rates) = match last.filter(has_same_cache) {
+            Some(same) => (
+                same.cache.clone(),
+                same.redis.clone(),
+                same.shared_rates.clone(),
+            ),
+            None => {
+                let (cache, redis) = cache::build(&file.cache, &identities)?;
+                let counting = redis.clone().filter(|_| file.cache.shares_rates());
+                (cache, redis, counting.map(SharedRates::new))
+            }
+        };
         Ok(Self {
             server,
             admin: file.check_admin()?,
@@ -243,15 +254,8 @@ impl ActiveConfig {
         store.into_iter().chain(self.degraded_issuers()).collect()
     }
 
-    /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
+    /// Keeps the callers' keys and the memory budget of the last configuration if their sections are unchanged.
     pub(crate) fn continuing(mut self, last: &Self) -> Self {
-        let is_unchanged = |section| self.sections.has_same(&last.sections, section);
-        let [cache, bodies] = ["cache", "bodies"].map(is_unchanged);
-        // Other credentials may see other responses.
-        if cache && ["credentials", "identity"].into_iter().all(is_unchanged) {
-            self.cache = last.cache.clone();
-            self.redis = last.redis.clone();
-        }
         if let Some(verification) = &last.verification {
             let endpoint = |config: &Self| {
                 let table = config.sections.table.get("verify")?.get("keys_endpoint");
@@ -262,7 +266,7 @@ impl ActiveConfig {
                 .verification
                 .map(|it| it.continuing(verification, same_endpoint));
         }
-        if bodies {
+        if self.sections.has_same(&last.sections, "bodies") {
             self.budget = last.budget.clone();
             self.verification = self
                 .verification

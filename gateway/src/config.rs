@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod origin;
 mod print;
+mod quantity;
 mod restart;
 mod route;
 mod scope;
@@ -53,6 +54,7 @@ pub(crate) use self::{
     },
     log::Log,
     origin::{OriginHost, OriginSection, Signing},
+    quantity::duration,
     restart::needs_restart,
     route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
@@ -61,7 +63,7 @@ pub(crate) use self::{
     source::ConfigText,
     telemetry::Telemetry,
     text::value_hash,
-    value::{Spanned, duration, header_name, located, secret_header},
+    value::{Spanned, header_name, located, secret_header},
     verify::VerifySection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},

@@ -41,6 +41,7 @@ mod metrics;
 mod min_body_rate;
 mod open_files;
 mod rate;
+mod regular_file;
 mod reload;
 mod request_id;
 mod request_record;

@@ -1,6 +1,6 @@
 //! Reloads the configuration when its file changes, and on SIGHUP.
 
-use std::{fs, mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 use tower_sigv4::sigv4::PayloadHash;
@@ -11,6 +11,7 @@ use crate::{
     config::{ConfigError, ConfigText, Sections, needs_restart, value_hash},
     error::chain,
     gateway::Gateway,
+    regular_file,
 };
 
 /// Interval at which the file is read: some file systems do not report changes.
@@ -46,7 +47,7 @@ impl Snapshot {
             (_, Err(_)) => Vec::new(),
         };
         let hash_of_keys = |path| {
-            fs::read(path)
+            regular_file::read(path)
                 .ok()
                 .map(|content| PayloadHash::of(&content).to_string())
         };
@@ -128,9 +129,8 @@ impl WatchedFile {
             // Blocking, since it may read further files.
             let running = gateway.clone();
             let parsing = task::spawn_blocking(move || {
-                let last_identities = &running.current().config.identities;
-                ActiveConfig::parse_after(&current.text?, Some(last_identities))
-                    .map_err(BoxError::from)
+                let replaced = &running.current().config;
+                ActiveConfig::parse_after(&current.text?, Some(replaced)).map_err(BoxError::from)
             });
             match parsing.await.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {

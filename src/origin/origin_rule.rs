@@ -207,6 +207,14 @@ impl OriginRule {
             && self.headers.iter().all(has)
     }
 
+    /// Returns `true` if the methods and headers of this rule match whenever those of another do.
+    pub(super) fn covers_methods_and_headers(&self, other: &Self) -> bool {
+        let has_methods = self.methods.is_empty()
+            || (!other.methods.is_empty()
+                && other.methods.iter().all(|it| self.methods.contains(it)));
+        has_methods && self.headers.iter().all(|it| other.headers.contains(it))
+    }
+
     pub(super) fn matches_path(&self, path: &str) -> bool {
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         self.path.iter().all(|expected| {

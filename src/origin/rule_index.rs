@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::OriginRule;
+use super::{OriginRule, host_pattern::HostPattern};
 
 /// Position of a host in the order in which rules name it.
 type HostId = u32;
@@ -84,10 +84,32 @@ impl RuleIndex {
         path: &str,
         matches: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let hosts = self.host_ids(host);
+        let segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let decoded = segments.map(|segment| percent_decode_str(segment).into());
+        self.first_below(&self.host_ids(host), decoded, matches)
+    }
+
+    /// Returns the first rule that `covers` accepts, of those whose host and path match whenever those of `rule` do.
+    pub(super) fn first_covering(
+        &self,
+        rule: &OriginRule,
+        covers: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        // The domains above a pattern are those above each host that it matches.
+        let hosts = self.host_ids(rule.host.as_ref().map(HostPattern::key));
+        let segments = rule.path.iter().map(|segment| segment.as_slice().into());
+        self.first_below(&hosts, segments, covers)
+    }
+
+    /// Returns the first rule that `matches` accepts, of those for these hosts and for the beginnings of a path.
+    fn first_below<'a>(
+        &self,
+        hosts: &[HostId],
+        mut segments: impl Iterator<Item = Cow<'a, [u8]>>,
+        matches: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let mut first: Option<u32> = None;
         let mut node = &self.nodes[0];
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         loop {
             for rules in hosts.iter().filter_map(|id| node.rules.get(id)) {
                 let earlier = rules
@@ -97,10 +119,9 @@ impl RuleIndex {
                     first = Some(found);
                 }
             }
-            let child = segments.next().and_then(|segment| {
-                let decoded: Cow<'_, [u8]> = percent_decode_str(segment).into();
-                node.children.get(&*decoded)
-            });
+            let child = segments
+                .next()
+                .and_then(|segment| node.children.get(&*segment));
             match child {
                 Some(&next) => node = &self.nodes[next as usize],
                 None => return first.map(|position| position as usize),

@@ -155,6 +155,40 @@ impl OriginRules {
 }
 
 impl OriginRules {
+    /// Returns the rules that no request can reach: the index of each, and that of an earlier rule that matches all of
+    /// its requests.
+    ///
+    /// A program that reads its rules from a file can warn of them. A rule that only several others hide together is not
+    /// among them.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use tower_sigv4::{
+    ///     Origin, SigningSettings,
+    ///     origin::{OriginRule, OriginRules},
+    /// };
+    ///
+    /// let origin = Origin::new("http://minio:9000", SigningSettings::new("s3", "us-east-1")?)?;
+    /// let rules = OriginRules::new()
+    ///     .add_rule(OriginRule::path("/a")?.with_methods([Method::GET]), origin.clone())
+    ///     .add_rule(OriginRule::path("/a")?, origin.clone())
+    ///     .add_rule(OriginRule::path("/a/b")?, origin);
+    /// assert_eq!(rules.hidden_rules().collect::<Vec<_>>(), [(2, 1)]);
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    pub fn hidden_rules(&self) -> impl Iterator<Item = (usize, usize)> {
+        let Inner { rules, index } = &*self.inner;
+        rules.iter().enumerate().filter_map(|(position, rule)| {
+            let covers = |other: usize| {
+                let conditions = &rules[other].conditions;
+                conditions.covers_methods_and_headers(&rule.conditions)
+            };
+            // A rule covers itself.
+            let first = index.first_covering(&rule.conditions, covers)?;
+            (first < position).then_some((position, first))
+        })
+    }
+
     /// Rejects a request of an S3 client that has the bucket in its host, if the rule that matches does not look at the
     /// host: the name of the bucket would be lost.
     ///

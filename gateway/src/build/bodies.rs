@@ -21,7 +21,7 @@ impl BodyServices {
         let directory = section.spool_directory.as_ref();
         let spool = directory.map(|path| Spool::new(path.get_ref()).map_err(located(path)));
         Ok(Self {
-            budget: BodyBudget::new(section.memory.as_u64()),
+            budget: BodyBudget::new(section.memory.0.as_u64()),
             spool: spool.transpose()?,
         })
     }

@@ -1,6 +1,6 @@
 //! Builds routes and their rules.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use governor::Quota;
 use http::{HeaderName, Method, header};
@@ -8,15 +8,16 @@ use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{
     ErrorFormat,
-    origin::{AddressingStyle, OriginRule},
+    origin::{AddressingStyle, OriginRule, OriginRules},
     retry::RetryPolicy,
 };
 
 use super::{cache::RouteCache, headers, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
-        AddressingStyleName, ClientAuthorization, ConfigError, CorsSection, OriginSection,
-        RouteSection, Spanned, duration, header_name, located, page_origin, secret_header,
+        AddressingStyleName, ClientAuthorization, ConfigError, ConfigText, CorsSection,
+        OriginSection, RouteSection, Spanned, duration, header_name, located, page_origin,
+        secret_header,
     },
     header_edits::{RequestEdits, ResponseEdits},
     upstream::UpstreamSettings,
@@ -24,6 +25,8 @@ use crate::{
 
 /// Default timeout of an origin.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of hidden routes that a warning names.
+const MAX_SHOWN: usize = 5;
 
 /// Layers of a route, besides signing.
 #[derive(Clone)]
@@ -136,6 +139,37 @@ pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
         rule = rule.with_query_parameters(names);
     }
     Ok(rule)
+}
+
+/// Warns of routes that no request reaches, since an earlier one matches all of their requests.
+pub(super) fn hidden_warnings(
+    sections: &[RouteSection],
+    rules: &OriginRules,
+    text: &ConfigText,
+) -> Vec<ConfigError> {
+    let mut hidden: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (later, first) in rules.hidden_rules() {
+        hidden.entry(first).or_default().push(later);
+    }
+    let describe = |&later: &usize| {
+        let section = &sections[later];
+        format!("{:?} ({})", section.label(), text.place(&section.path))
+    };
+    let warning = |(first, later): (usize, Vec<usize>)| {
+        let noun = if later.len() == 1 { "route" } else { "routes" };
+        let shown: Vec<_> = later.iter().take(MAX_SHOWN).map(describe).collect();
+        let more = match later.len() - shown.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        sections[first].path.error(format!(
+            "warning: route {:?} matches all requests of the later {noun} {}{more}; put the narrower one first, or \
+             remove one",
+            sections[first].label(),
+            shown.join(", ")
+        ))
+    };
+    hidden.into_iter().map(warning).collect()
 }
 
 /// Allows all methods: those that no route matches get 404. With `has_challenge` pages can read why a token is rejected.

@@ -1,8 +1,21 @@
 //! Random changes of valid configurations: each is accepted or rejected, and no message contains a secret.
 
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use fastrand::Rng;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::ActiveConfig;
+use crate::config::ConfigText;
 
 const ROUNDS: usize = 1_000;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -151,4 +164,60 @@ fn rates_of_routes_with_one_path_are_different() {
         panic!("a route");
     };
     assert_eq!(*last, found[5]);
+}
+
+/// Accepts connections, counts them, and admits each request of a shared rate.
+async fn counting_redis() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = accepted.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut buffer = [0; 16 * 1024];
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    let text = String::from_utf8_lossy(&buffer[..read]);
+                    let commands = ["SETINFO\r\n", "EVAL\r\n"].map(|it| text.matches(it).count());
+                    let replies = ":0\r\n".repeat(commands.iter().sum());
+                    if stream.write_all(replies.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, accepted)
+}
+
+#[tokio::test]
+async fn shared_rates_keep_their_connection_while_the_cache_is_unchanged() {
+    let (redis, accepted) = counting_redis().await;
+    let text = |path: &str, timeout: &str| {
+        ConfigText::new(format!(
+            "[[origin]]\nname = \"o\"\nurl = \"http://127.0.0.1:1\"\nservice = \"s3\"\nregion = \"r\"\n\
+             [[route]]\npath = {path:?}\norigin = \"o\"\nrate = \"9/s\"\n\
+             [cache]\nredis = \"redis://{redis}\"\nshared_rates = true\ntimeout = {timeout:?}\n"
+        ))
+    };
+    let mut last = None;
+    for (path, timeout, connections) in [
+        ("/a", "5s", 1),
+        ("/b", "5s", 1),
+        ("/c", "5s", 1),
+        ("/c", "6s", 2),
+    ] {
+        let config = ActiveConfig::parse_after(&text(path, timeout), last.as_ref()).expect("valid");
+        let route = &config.routes[0];
+        let rates = config.shared_rates.as_ref().expect("shared rates");
+        let decision = rates.check(&route.rate_owner, route.rate.expect("a rate"));
+        assert_eq!(decision.await, Some(Ok(())), "{path} {timeout}");
+        assert_eq!(
+            accepted.load(Ordering::SeqCst),
+            connections,
+            "{path} {timeout}"
+        );
+        last = Some(config);
+    }
 }

@@ -1,11 +1,8 @@
 //! Keys from an HTTP endpoint, cached.
 
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use aws_credential_types::Credentials;
@@ -22,6 +19,7 @@ use crate::{
     config::{EndpointSecret, KeysEndpointSettings},
     identity::parse_time,
     issuer_client::{self, PlainClient},
+    regular_file,
 };
 
 /// Maximum size of a response, in bytes.
@@ -164,7 +162,7 @@ async fn authorization(secret: &EndpointSecret) -> Result<HeaderValue, BoxError>
     match secret {
         EndpointSecret::Value(value) => Ok(value.clone()),
         EndpointSecret::File(path) => {
-            let text = tokio::fs::read_to_string(path).await;
+            let text = regular_file::read_text_in_background(path).await;
             let read = text.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             Ok(EndpointSecret::header(&read)?)
         }
@@ -177,7 +175,7 @@ impl EndpointSecret {
         let Self::File(path) = self else {
             return Ok(());
         };
-        let read = fs::read_to_string(path);
+        let read = regular_file::read_text(path);
         let text = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Self::header(&text).map(drop).map_err(str::to_owned)
     }

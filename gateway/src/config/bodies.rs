@@ -5,21 +5,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tower_sigv4::sigv4::Checksum;
 
-use super::value::{Size, Spanned};
+use super::{quantity::Size, value::Spanned};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BodiesSection {
     /// Memory that all bodies share.
-    #[schemars(with = "Size")]
-    pub(crate) memory: ByteSize,
+    pub(crate) memory: Size,
     pub(crate) spool_directory: Option<Spanned<String>>,
 }
 
 impl Default for BodiesSection {
     fn default() -> Self {
         Self {
-            memory: ByteSize::mib(256),
+            memory: Size(ByteSize::mib(256)),
             spool_directory: None,
         }
     }

@@ -7,6 +7,7 @@ use super::{
     bodies::{BodiesSection, Payload},
     error::ConfigError,
     origin::OriginSection,
+    quantity::Size,
     route::RouteSection,
     value::Spanned,
 };
@@ -41,9 +42,12 @@ impl<'a> BodySettings<'a> {
                 .as_ref()
                 .map_or(Checksum::Crc32, |name| name.get().into()),
             limit: body_limit
-                .map_or(Self::BODY_LIMIT.min(bodies.memory), Spanned::get)
+                .map_or(Self::BODY_LIMIT.min(bodies.memory.0), |size| size.get().0)
                 .as_u64(),
-            spool_limit: origin.spool_limit.as_ref().map(|size| size.get().as_u64()),
+            spool_limit: origin
+                .spool_limit
+                .as_ref()
+                .map(|size| size.get().0.as_u64()),
             origin,
             route,
         }
@@ -72,11 +76,11 @@ impl<'a> BodySettings<'a> {
                 .error("checksum needs payload \"chunked-trailer\" or \"unsigned-trailer\""));
         }
         let body_limit = limit_setting(origin, route);
-        if let Some(excess) = body_limit.filter(|size| size.get() > bodies.memory) {
+        if let Some(excess) = body_limit.filter(|size| size.get().0 > bodies.memory.0) {
             return Err(excess.error(format!(
                 "body_limit {} exceeds the memory that all bodies share, {}; raise memory in [bodies]",
-                excess.get(),
-                bodies.memory
+                excess.get().0,
+                bodies.memory.0
             )));
         }
         if bodies.spool_directory.is_some() {
@@ -97,7 +101,7 @@ impl<'a> BodySettings<'a> {
 fn limit_setting<'a>(
     origin: &'a OriginSection,
     route: Option<&'a RouteSection>,
-) -> Option<&'a Spanned<ByteSize>> {
+) -> Option<&'a Spanned<Size>> {
     route_setting(route, |section| &section.body_limit).or(origin.body_limit.as_ref())
 }
 

@@ -10,16 +10,15 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Secret, Size, Spanned, header_name, optional_duration},
+    quantity::{Quantity, Size, optional_duration},
+    value::{Secret, Spanned, header_name},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CacheSection {
-    #[schemars(with = "Option<Size>")]
-    memory: Option<Spanned<ByteSize>>,
-    #[schemars(with = "Option<Size>")]
-    entry_limit: Option<Spanned<ByteSize>>,
+    memory: Option<Spanned<Size>>,
+    entry_limit: Option<Spanned<Size>>,
     /// URLs, which may contain a password.
     redis: Option<Spanned<Servers>>,
     redis_mode: Option<Spanned<RedisMode>>,
@@ -28,10 +27,10 @@ pub(crate) struct CacheSection {
     /// Counts the rates of routes and callers for all gateways.
     shared_rates: Option<Spanned<bool>>,
     prefix: Option<Spanned<String>>,
-    timeout: Option<Spanned<String>>,
-    wait_timeout: Option<Spanned<String>>,
-    heuristic_freshness: Option<Spanned<String>>,
-    stale_if_error: Option<Spanned<String>>,
+    timeout: Option<Spanned<Quantity>>,
+    wait_timeout: Option<Spanned<Quantity>>,
+    heuristic_freshness: Option<Spanned<Quantity>>,
+    stale_if_error: Option<Spanned<Quantity>>,
     caller_headers: Option<Vec<Spanned<String>>>,
     ignore_request_directives: bool,
     targeted_fields: Option<Vec<Spanned<String>>>,
@@ -218,7 +217,10 @@ impl CacheSection {
                 return Err(ConfigError::at(span, message));
             }
         }
-        let memory = self.memory.as_ref().map_or(Self::MEMORY, Spanned::get);
+        let memory = self
+            .memory
+            .as_ref()
+            .map_or(Self::MEMORY, |size| size.get().0);
         let entry_limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
         if let Some(limit) = self.entry_limit.as_ref().filter(|_| entry_limit > memory) {
             return Err(limit.error(format!(
@@ -308,7 +310,7 @@ impl CacheSection {
     fn entry_limit(&self, default: ByteSize) -> ByteSize {
         self.entry_limit
             .as_ref()
-            .map_or(default, |limit| *limit.get_ref())
+            .map_or(default, |limit| limit.get().0)
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use self::allow::AllowSection;
 use super::{
     error::ConfigError,
     list::OneOrMany,
-    route::quota,
+    quantity::{Quantity, quota},
     value::{Spanned, positive},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct CallerSection {
     pub(crate) condition: Spanned<MatchSection>,
     pub(crate) allow: OneOrMany<AllowSection>,
     /// Of each caller, on all routes together.
-    rate: Option<Spanned<String>>,
+    rate: Option<Spanned<Quantity>>,
     /// Of each caller, on all routes together.
     max_concurrency: Option<Spanned<u32>>,
 }

@@ -40,9 +40,16 @@ impl ConfigError {
     pub(crate) fn with_line(mut self, text: &str) -> Self {
         let before = self.span.take().and_then(|span| text.get(..span.start));
         if let Some(preceding) = before {
-            self.line = Some(preceding.matches('\n').count() + 1);
+            let ends = preceding.bytes().filter(|byte| *byte == b'\n');
+            self.line = Some(ends.count() + 1);
         }
         self
+    }
+
+    /// Returns the file and the line, such as `gateway.toml:12`.
+    pub(super) fn place(&self) -> String {
+        let Self { file, line, .. } = self;
+        line.map_or_else(|| file.clone(), |number| format!("{file}:{number}"))
     }
 
     /// Returns the position.
@@ -72,11 +79,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", self.message)
+        write!(f, "{}: {}", self.place(), self.message)
     }
 }
 

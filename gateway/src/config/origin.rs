@@ -2,7 +2,6 @@
 
 use std::{ops::Range, time::Duration};
 
-use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,8 +11,9 @@ use super::{
     bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
     list::OneOrMany,
+    quantity::{Quantity, Size, duration},
     signature::{PathFormName, SignatureForm, TokenHeader, WireFormName},
-    value::{Size, Spanned, duration, positive},
+    value::{Spanned, positive},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -38,7 +38,7 @@ pub(crate) struct OriginSection {
     pub(crate) session_token: Option<TokenHeader>,
     pub(crate) signature: Option<Spanned<SignatureForm>>,
     /// Lifetime of a signature in the query.
-    expires: Option<Spanned<String>>,
+    expires: Option<Spanned<Quantity>>,
     /// Names, or `"all"`.
     pub(crate) signed_headers: Option<OneOrMany>,
     pub(crate) unsigned_headers: Option<Vec<Spanned<String>>>,
@@ -52,10 +52,8 @@ pub(crate) struct OriginSection {
     pub(crate) payload: Option<Spanned<Payload>>,
     pub(crate) mirrored_presign: Option<MirroredPresign>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
-    #[schemars(with = "Option<Size>")]
-    pub(crate) body_limit: Option<Spanned<ByteSize>>,
-    #[schemars(with = "Option<Size>")]
-    pub(crate) spool_limit: Option<Spanned<ByteSize>>,
+    pub(crate) body_limit: Option<Spanned<Size>>,
+    pub(crate) spool_limit: Option<Spanned<Size>>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default, Clone, Copy, PartialEq)]
@@ -214,7 +212,9 @@ impl OriginSection {
 
     /// Position of the lifetime of a signature in the query.
     pub(crate) fn expires_span(&self) -> Range<usize> {
-        self.expires.as_ref().unwrap_or(&self.name).span()
+        self.expires
+            .as_ref()
+            .map_or_else(|| self.name.span(), Spanned::span)
     }
 
     /// Returns the maximum number of HTTP/2 connections, if connections may use HTTP/2.

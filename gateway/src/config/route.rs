@@ -1,8 +1,7 @@
 //! The sections `[[route]]`.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::collections::BTreeMap;
 
-use bytesize::ByteSize;
 use governor::Quota;
 use http::{HeaderValue, Method, Uri};
 use schemars::JsonSchema;
@@ -15,7 +14,8 @@ use super::{
         ClientAuthorization, RequestHeadersSection, ResponseHeadersSection, client_authorization,
     },
     origin::OriginSection,
-    value::{Secret, Size, Spanned, positive},
+    quantity::{Quantity, Size, quota},
+    value::{Secret, Spanned, positive},
 };
 
 /// Values may be secrets.
@@ -43,12 +43,11 @@ pub(crate) struct RouteSection {
     pub(crate) identity: Option<Spanned<String>>,
     pub(crate) verify: Option<Spanned<bool>>,
     pub(crate) payload: Option<Spanned<Payload>>,
-    #[schemars(with = "Option<Size>")]
-    pub(crate) body_limit: Option<Spanned<ByteSize>>,
-    pub(crate) timeout: Option<Spanned<String>>,
+    pub(crate) body_limit: Option<Spanned<Size>>,
+    pub(crate) timeout: Option<Spanned<Quantity>>,
     pub(crate) max_attempts: Option<Spanned<u32>>,
     pub(crate) max_concurrency: Option<Spanned<u32>>,
-    pub(crate) rate: Option<Spanned<String>>,
+    pub(crate) rate: Option<Spanned<Quantity>>,
     #[serde(default)]
     pub(crate) cache: bool,
     pub(crate) cors: Option<CorsSection>,
@@ -81,7 +80,7 @@ pub(crate) struct CorsSection {
     pub(crate) expose: Vec<Spanned<String>>,
     #[serde(default)]
     pub(crate) credentials: bool,
-    pub(crate) max_age: Option<Spanned<String>>,
+    pub(crate) max_age: Option<Spanned<Quantity>>,
 }
 
 impl RouteSection {
@@ -242,26 +241,6 @@ pub(super) fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
                 "{name:?} is not a method; write one such as \"GET\""
             ))
         })
-}
-
-/// Parses a rate such as `100/s` or `5/min`. Bursts may be as large as the count.
-pub(super) fn quota(rate: &Spanned<String>) -> Result<Quota, ConfigError> {
-    let parse = || {
-        let (number, unit) = rate.get_ref().split_once('/')?;
-        let count: NonZeroU32 = number.trim().parse().ok()?;
-        match unit.trim() {
-            "s" => Some(Quota::per_second(count)),
-            "min" => Some(Quota::per_minute(count)),
-            "h" => Some(Quota::per_hour(count)),
-            _ => None,
-        }
-    };
-    parse().ok_or_else(|| {
-        rate.error(format!(
-            "{:?} is not a valid rate; write one such as \"100/s\", \"100/min\" or \"100/h\"",
-            rate.get_ref()
-        ))
-    })
 }
 
 impl CorsSection {

@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Size, Spanned, optional_delay, optional_duration, positive},
+    quantity::{Quantity, Size, optional_delay, optional_duration},
+    value::{Spanned, positive},
 };
 use crate::{min_body_rate::BodyLimits, upstream::ReadLimit};
 
@@ -26,21 +27,18 @@ pub(crate) struct ServerSection {
     /// Lets other processes listen on the same port.
     #[serde(default)]
     reuse_port: bool,
-    header_timeout: Option<Spanned<String>>,
-    idle_timeout: Option<Spanned<String>>,
-    body_timeout: Option<Spanned<String>>,
-    #[schemars(with = "Option<Size>")]
-    min_body_rate: Option<ByteSize>,
-    drain_delay: Option<Spanned<String>>,
-    shutdown_grace: Option<Spanned<String>>,
-    websocket_timeout: Option<Spanned<String>>,
+    header_timeout: Option<Spanned<Quantity>>,
+    idle_timeout: Option<Spanned<Quantity>>,
+    body_timeout: Option<Spanned<Quantity>>,
+    min_body_rate: Option<Size>,
+    drain_delay: Option<Spanned<Quantity>>,
+    shutdown_grace: Option<Spanned<Quantity>>,
+    websocket_timeout: Option<Spanned<Quantity>>,
     max_connections: Option<Spanned<u32>>,
     max_headers: Option<Spanned<u32>>,
     streams: Option<Spanned<u32>>,
-    #[schemars(with = "Option<Size>")]
-    send_buffer: Option<ByteSize>,
-    #[schemars(with = "Option<Size>")]
-    origin_buffer: Option<Spanned<ByteSize>>,
+    send_buffer: Option<Size>,
+    origin_buffer: Option<Spanned<Size>>,
     pub(crate) tls_certificate: Option<Spanned<String>>,
     pub(crate) tls_key: Option<Spanned<String>>,
 }
@@ -103,7 +101,10 @@ impl ServerSection {
         let max_headers = positive("max_headers", &self.max_headers)?;
         let streams = positive("streams", &self.streams)?;
         let header_timeout = timeout(&self.header_timeout, Self::TIMEOUT)?;
-        let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
+        let send_buffer = self
+            .send_buffer
+            .map_or(Self::SEND_BUFFER, |size| size.0)
+            .as_u64();
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             reuse_port: self.reuse_port,
@@ -111,7 +112,10 @@ impl ServerSection {
             idle_timeout: timeout(&self.idle_timeout, header_timeout)?,
             body_limits: BodyLimits {
                 timeout: timeout(&self.body_timeout, Self::TIMEOUT)?,
-                min_rate: self.min_body_rate.unwrap_or(Self::MIN_BODY_RATE).as_u64(),
+                min_rate: self
+                    .min_body_rate
+                    .map_or(Self::MIN_BODY_RATE, |size| size.0)
+                    .as_u64(),
             },
             drain_delay: optional_delay(&self.drain_delay)?.unwrap_or_default(),
             shutdown_grace: optional_delay(&self.shutdown_grace)?.unwrap_or(Self::TIMEOUT),
@@ -129,12 +133,10 @@ impl ServerSection {
         let (min, max) = (Self::MIN_ORIGIN_BUFFER, Self::MAX_ORIGIN_BUFFER);
         match &self.origin_buffer {
             None => Ok(Self::ORIGIN_BUFFER.as_u64() as u32),
-            Some(size) if (min..=max).contains(size.get_ref()) => {
-                Ok(size.get_ref().as_u64() as u32)
-            }
+            Some(size) if (min..=max).contains(&size.get().0) => Ok(size.get().0.as_u64() as u32),
             Some(size) => Err(size.error(format!(
                 "origin_buffer is {}; set it to a size from {min} to {max}",
-                size.get_ref()
+                size.get().0
             ))),
         }
     }

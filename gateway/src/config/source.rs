@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,8 @@ use glob::{MatchOptions, Pattern, glob_with};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{error::ConfigError, list::OneOrMany};
+use super::{error::ConfigError, list::OneOrMany, value::Spanned};
+use crate::regular_file;
 
 /// Arrays that an included file may have.
 const ARRAYS: [&str; 4] = ["caller", "identity", "origin", "route"];
@@ -26,6 +27,8 @@ pub(crate) struct ConfigText {
     text: String,
     /// Names of the files, and the positions where their texts begin.
     files: Vec<(String, usize)>,
+    /// Patterns of `include` that match no file.
+    unmatched: Vec<Spanned<String>>,
 }
 
 /// The key of a file that includes others.
@@ -40,14 +43,17 @@ impl ConfigText {
         Self {
             text: text.into(),
             files: vec![("configuration".to_owned(), 0)],
+            unmatched: Vec::new(),
         }
     }
 
     /// Reads a file and those that it includes.
     pub(crate) fn read(file: &str) -> Result<Self, ConfigError> {
         let mut all = Self {
-            text: read(file)?,
+            // Perhaps a pipe, such as /dev/stdin.
+            text: decoded(file, fs::read(file))?,
             files: vec![(file.to_owned(), 0)],
+            unmatched: Vec::new(),
         };
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         // The parser of all settings reports other mistakes.
@@ -57,12 +63,15 @@ impl ConfigText {
         for pattern in include.as_ref().map_or(&[][..], OneOrMany::as_slice) {
             let at = |message: String| all.locate(ConfigError::at(pattern.span(), message));
             let found = matching(directory, pattern.get_ref()).map_err(at)?;
+            if found.is_empty() {
+                all.unmatched.push(pattern.clone());
+            }
             for path in found {
                 // A pattern may match the file itself, and a file may have several names.
                 if !known.insert(canonical(&path)) {
                     continue;
                 }
-                let content = read(&path)?;
+                let content = decoded(&path, regular_file::read(&path))?;
                 let text = content.trim_start_matches('\u{feff}'); // only the first file may begin with it
                 check_included(text, file).map_err(|error| error.with_line(text).in_file(&path))?;
                 all.text.push('\n');
@@ -82,6 +91,16 @@ impl ConfigText {
         self.files.iter().map(|(name, _)| &**name)
     }
 
+    /// Returns warnings of patterns that match no file.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = ConfigError> {
+        self.unmatched.iter().map(|pattern| {
+            let text = pattern.get_ref();
+            pattern.error(format!(
+                "warning: include {text:?} matches no file; add one, or correct the pattern"
+            ))
+        })
+    }
+
     /// Returns the table of all files, without `include`.
     pub(crate) fn table(&self) -> Table {
         let mut table: Table = toml::from_str(&self.text).unwrap_or_default();
@@ -92,6 +111,11 @@ impl ConfigText {
     /// Returns the files that hold values, such as `/run/secrets/key` for `"file:/run/secrets/key"`.
     pub(crate) fn value_files(&self) -> Vec<String> {
         value_files_of(&Value::Table(self.table()))
+    }
+
+    /// Returns the place of a value, such as `gateway.toml:12`.
+    pub(crate) fn place<T>(&self, value: &Spanned<T>) -> String {
+        self.locate(value.error("")).place()
     }
 
     /// Adds the file of an error and its line.
@@ -122,8 +146,9 @@ fn collect_files(value: &Value, files: &mut Vec<String>) {
     }
 }
 
-fn read(file: &str) -> Result<String, ConfigError> {
-    let bytes = fs::read(file).map_err(|error| {
+/// Returns the text of a file that was read.
+fn decoded(file: &str, read: io::Result<Vec<u8>>) -> Result<String, ConfigError> {
+    let bytes = read.map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::NotFound => "; choose an existing file, or create one with --init",
             ErrorKind::IsADirectory => "; choose a file in this directory",
@@ -246,6 +271,7 @@ mod tests {
         let text = ConfigText {
             text: "a\nb\n\nc\nd".to_owned(),
             files: vec![("one".to_owned(), 0), ("two".to_owned(), 5)],
+            unmatched: Vec::new(),
         };
         for (at, place) in [(0, "one:1"), (2, "one:2"), (5, "two:1"), (7, "two:2")] {
             let error = text.locate(ConfigError::at(at..at + 1, "wrong"));

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Secret, Spanned, optional_duration, secret_header},
+    quantity::{Quantity, optional_duration},
+    value::{Secret, Spanned, secret_header},
 };
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -25,8 +26,8 @@ pub(crate) struct TelemetrySection {
     sample: Option<Spanned<f64>>,
     service_name: Option<String>,
     resource: BTreeMap<String, String>,
-    metrics_interval: Option<Spanned<String>>,
-    timeout: Option<Spanned<String>>,
+    metrics_interval: Option<Spanned<Quantity>>,
+    timeout: Option<Spanned<Quantity>>,
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq)]

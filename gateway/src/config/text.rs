@@ -2,11 +2,12 @@
 
 use std::{
     env,
-    fs::File,
     io::{self, Read},
 };
 
 use tower_sigv4::sigv4::PayloadHash;
+
+use crate::regular_file;
 
 const ENVIRONMENT: &str = "env:";
 const FILE: &str = "file:";
@@ -57,7 +58,7 @@ pub(crate) fn value_hash(path: &str) -> Option<String> {
 
 fn read(path: &str) -> io::Result<String> {
     let mut content = String::new();
-    let len = File::open(path)?
+    let len = regular_file::open(path)?
         .take(MAX_FILE_LEN + 1)
         .read_to_string(&mut content)?;
     if len as u64 > MAX_FILE_LEN {

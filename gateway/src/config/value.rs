@@ -1,9 +1,8 @@
 //! Values in the file: with their position, and of types that TOML does not have.
 
-use std::{borrow::Cow, ops::Range, time::Duration};
+use std::{borrow::Cow, ops::Range};
 
 use http::{HeaderName, HeaderValue};
-use humantime::DurationError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -70,6 +69,8 @@ macro_rules! same_schema {
     };
 }
 
+pub(super) use same_schema;
+
 same_schema!([T: JsonSchema], Spanned<T>, T);
 
 impl JsonSchema for Secret {
@@ -83,24 +84,6 @@ impl JsonSchema for Secret {
             "type": "string",
             "writeOnly": true
         })
-    }
-}
-
-/// Schema of a number of bytes, which `bytesize` parses.
-pub(super) struct Size;
-
-impl JsonSchema for Size {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let pattern = r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?\s*$";
-        json_schema!({ "type": ["string", "integer"], "pattern": pattern, "minimum": 0 })
     }
 }
 
@@ -156,48 +139,4 @@ pub(super) fn positive(
         ))),
         positive => Ok(positive.as_ref().map(Spanned::get)),
     }
-}
-
-/// Maximum duration in the file. hyper adds it to an `Instant`, which panics past its own maximum.
-const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-/// Parses a duration such as `30s`.
-pub(crate) fn duration(value: &Spanned<String>) -> Result<Duration, ConfigError> {
-    match delay(value)? {
-        Duration::ZERO => Err(invalid_duration(value)),
-        parsed => Ok(parsed),
-    }
-}
-
-/// Parses a duration that may be zero.
-fn delay(value: &Spanned<String>) -> Result<Duration, ConfigError> {
-    let written = value.get_ref();
-    match humantime::parse_duration(written) {
-        Ok(parsed) if parsed <= MAX_DURATION => Ok(parsed),
-        Ok(_) | Err(DurationError::NumberOverflow) => Err(value.error(format!(
-            "{written:?} is too long; write \"3650days\" or less"
-        ))),
-        Err(_) => Err(invalid_duration(value)),
-    }
-}
-
-fn invalid_duration(value: &Spanned<String>) -> ConfigError {
-    let written = value.get_ref();
-    value.error(format!(
-        "{written:?} is not a valid duration; write one such as \"30s\""
-    ))
-}
-
-/// Parses an optional duration that may be zero.
-pub(super) fn optional_delay(
-    value: &Option<Spanned<String>>,
-) -> Result<Option<Duration>, ConfigError> {
-    value.as_ref().map(delay).transpose()
-}
-
-/// Parses an optional duration.
-pub(super) fn optional_duration(
-    value: &Option<Spanned<String>>,
-) -> Result<Option<Duration>, ConfigError> {
-    value.as_ref().map(duration).transpose()
 }

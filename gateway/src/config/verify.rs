@@ -1,6 +1,6 @@
 //! The section `[verify]`.
 
-use std::{env, fs};
+use std::env;
 
 use aws_credential_types::Credentials;
 use schemars::JsonSchema;
@@ -10,14 +10,16 @@ use super::{
     credentials::credentials,
     error::ConfigError,
     list::OneOrMany,
+    quantity::{Quantity, duration},
     scope::is_s3_family,
     signature::{PathFormName, TokenHeader},
-    value::{Secret, Spanned, duration},
+    value::{Secret, Spanned},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
     verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
+use crate::regular_file;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +44,7 @@ pub(crate) struct VerifySection {
     /// `x-amz-*` headers that a proxy before the gateway adds.
     unsigned_headers: Option<Vec<Spanned<String>>>,
     /// Maximum difference between the signing time and the clock.
-    clock_window: Option<Spanned<String>>,
+    clock_window: Option<Spanned<Quantity>>,
     path_form: Option<PathFormName>,
     session_token: Option<TokenHeader>,
     #[serde(default)]
@@ -232,7 +234,8 @@ fn path_in(variable: &str) -> Result<String, String> {
 }
 
 fn keys_of_file(path: &str) -> Result<Vec<Credentials>, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let text =
+        regular_file::read_text(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     toml::from_str::<KeysFile>(&text)
         .map_err(|error| ConfigError::from_toml(&error))
         .and_then(|file| checked_keys(&file.key))

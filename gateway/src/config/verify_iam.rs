@@ -7,7 +7,8 @@ use tower_sigv4_callers::iam::IamSettings;
 use super::{
     error::ConfigError,
     list::OneOrMany,
-    value::{Spanned, duration},
+    quantity::{Quantity, duration},
+    value::Spanned,
     verify_jwt::credential_header,
 };
 
@@ -26,7 +27,7 @@ pub(crate) struct IamSection {
     principals: Option<OneOrMany>,
     /// Header with the URL.
     header: Option<Spanned<String>>,
-    timeout: Option<Spanned<String>>,
+    timeout: Option<Spanned<Quantity>>,
 }
 
 impl IamSection {

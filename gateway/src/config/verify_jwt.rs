@@ -11,7 +11,8 @@ use tower_sigv4_callers::jwt::{Algorithm, JwtSettings};
 use super::{
     error::ConfigError,
     list::OneOrMany,
-    value::{Spanned, duration, header_name},
+    quantity::{Quantity, duration},
+    value::{Spanned, header_name},
 };
 
 const RESERVED_HEADERS: [HeaderName; 11] = [
@@ -47,7 +48,7 @@ pub(crate) struct JwtSection {
     /// Claims and the values that they must have or contain.
     #[serde(default)]
     required_claims: BTreeMap<String, Value>,
-    clock_skew: Option<Spanned<String>>,
+    clock_skew: Option<Spanned<Quantity>>,
     /// Header with the token, in place of `authorization: Bearer`.
     header: Option<Spanned<String>>,
 }
@@ -133,6 +134,6 @@ pub(super) fn credential_header(name: &Spanned<String>) -> Result<HeaderName, Co
     Ok(parsed)
 }
 
-fn at<E: std::fmt::Display>(value: &Spanned<String>) -> impl Fn(E) -> ConfigError {
+fn at<T, E: std::fmt::Display>(value: &Spanned<T>) -> impl Fn(E) -> ConfigError {
     |error| value.error(error.to_string())
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Spanned, optional_delay, optional_duration, positive, secret_header},
+    quantity::{Quantity, optional_delay, optional_duration},
+    value::{Spanned, positive, secret_header},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,11 +23,11 @@ const CAPACITY: usize = 10_000;
 pub(crate) struct KeysEndpointSection {
     pub(crate) url: Spanned<String>,
     /// Time for a call.
-    timeout: Option<Spanned<String>>,
+    timeout: Option<Spanned<Quantity>>,
     /// Time for which a key is cached.
-    ttl: Option<Spanned<String>>,
+    ttl: Option<Spanned<Quantity>>,
     /// Time for which it is cached that a key does not exist.
-    negative_ttl: Option<Spanned<String>>,
+    negative_ttl: Option<Spanned<Quantity>>,
     /// Maximum number of cached keys.
     capacity: Option<Spanned<u32>>,
     /// Name of an environment variable with the value of `authorization`.

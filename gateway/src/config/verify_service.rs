@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     list::OneOrMany,
+    quantity::Quantity,
     scope::is_s3_family,
     signature::{PathFormName, TokenHeader},
     value::Spanned,
@@ -31,7 +32,7 @@ pub(crate) struct VerifyServiceSection {
     /// `x-amz-*` headers that a proxy before the gateway adds.
     pub(super) unsigned_headers: Option<Vec<Spanned<String>>>,
     /// Maximum difference between the signing time and the clock.
-    pub(super) clock_window: Option<Spanned<String>>,
+    pub(super) clock_window: Option<Spanned<Quantity>>,
     pub(super) path_form: Option<PathFormName>,
     pub(super) session_token: Option<TokenHeader>,
 }

@@ -1,6 +1,6 @@
 //! Credentials in a file, such as a secret that Kubernetes mounts.
 
-use std::{fs::File, io::Read, path::PathBuf};
+use std::{io::Read, path::PathBuf};
 
 use aws_credential_types::{
     Credentials,
@@ -9,6 +9,7 @@ use aws_credential_types::{
 use tokio::task;
 
 use super::{error::SourceError, json};
+use crate::regular_file;
 
 const MAX_LEN: u64 = 1024 * 1024;
 const PROVIDER: &str = "file";
@@ -32,13 +33,15 @@ impl FileCredentials {
         let path = self.path.clone();
         let read = task::spawn_blocking(move || {
             let mut text = Vec::new();
-            File::open(path)?.take(MAX_LEN).read_to_end(&mut text)?;
+            regular_file::open(path)?
+                .take(MAX_LEN)
+                .read_to_end(&mut text)?;
             Ok::<_, std::io::Error>(text)
         });
         let text = read.await.unwrap_or_else(|panic| Err(panic.into()));
         let bytes = text.map_err(|error| {
             SourceError::new(
-                format!("the file cannot be read: {}", error.kind()),
+                format!("the file cannot be read: {error}"),
                 format!("check {}", self.path.display()),
             )
         })?;

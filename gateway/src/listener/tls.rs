@@ -1,7 +1,6 @@
 //! TLS, with a certificate that is reloaded when its files change.
 
 use std::{
-    fs,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -16,7 +15,7 @@ use rustls::{
 use tokio::{task, time};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{BoxError, config::TlsFiles, error::chain};
+use crate::{BoxError, config::TlsFiles, error::chain, regular_file};
 
 /// Interval at which the files are read: some file systems do not report changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -36,7 +35,7 @@ pub(crate) fn check(files: &TlsFiles) -> Result<(), BoxError> {
 impl PemPair {
     fn read(files: &TlsFiles) -> Result<Self, BoxError> {
         let read = |path: &str| {
-            fs::read(path)
+            regular_file::read(path)
                 .map_err(|error| format!("cannot read {path}: {error}; set the path of a PEM file"))
         };
         Ok(Self {

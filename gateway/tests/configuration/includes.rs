@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    io::Write,
     path::PathBuf,
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::gateway_command;
+use crate::support::{Gateway, gateway_command};
 
 const MAIN: &str = "include = \"routes.d/*.toml\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
     [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"hunter2\"\n\
@@ -139,8 +141,22 @@ fn mistakes_name_the_included_file_and_its_line() {
     }
     // A folder may be empty for now.
     let main = format!("{MAIN}\n{}", route("/"));
-    let printed = Files::new(&main, &[]).run("--check", &[]);
-    assert!(printed.ends_with("1 route(s), no errors\n"), "{printed}");
+    let files = Files::new(&main, &[]);
+    let printed = files.run("--check", &[]);
+    let warning =
+        "gateway.toml:1: warning: include \"routes.d/*.toml\" matches no file; add one, or correct";
+    let summary = "1 route(s), no errors, 1 warning(s)\n";
+    assert!(
+        printed.contains(warning) && printed.contains(summary),
+        "{printed}"
+    );
+    let mut command = gateway_command();
+    command.arg("--config").arg(files.path("gateway.toml"));
+    let log = Gateway::spawn(command.stderr(Stdio::piped())).stop_and_read_log();
+    assert!(
+        log.contains("WARN") && log.contains("\"routes.d/*.toml\" matches no file"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -196,4 +212,61 @@ fn secrets_are_read_from_the_environment_and_from_files() {
         printed.contains("routes.d/a.toml:3: cannot read the file \"key\""),
         "{printed}"
     );
+}
+
+/// A pipe without a writer would block `--check` for ever.
+#[cfg(unix)]
+#[test]
+fn files_that_the_configuration_names_are_regular() {
+    let origin = format!("{MAIN}\n{}", route("/"));
+    let with = |from: &str, to: &str| origin.replacen(from, to, 1);
+    let files = Files::new(&origin, &[]);
+    let pipe = files.path("routes.d/pipe.toml");
+    let at = pipe.display().to_string();
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let verify = "[verify]\nservice = \"execute-api\"\nregion = \"r\"\nkeys_file";
+    let tls = format!("[server]\ntls_certificate = \"{at}\"\ntls_key = \"{at}\"");
+    for (config, expected) in [
+        (origin.clone(), "cannot read routes.d/pipe.toml: "),
+        (
+            with("include", "# ").replace("\"hunter2\"", &format!("\"file:{at}\"")),
+            "gateway.toml:7: cannot read the file \"routes.d/pipe.toml\": ",
+        ),
+        (
+            with("include", "# ").replacen("[server]", &tls, 1),
+            "gateway.toml:3: cannot read routes.d/pipe.toml: ",
+        ),
+        (
+            with("include", "# ") + &format!("{verify} = \"{at}\"\n"),
+            "cannot read routes.d/pipe.toml: ",
+        ),
+    ] {
+        files.write("gateway.toml", &config);
+        let printed = files.run("--check", &[]);
+        assert!(
+            printed.contains(expected)
+                && printed.contains("it is a pipe, a socket or a device; name a regular file"),
+            "{expected}: {printed}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn main_file_may_be_a_pipe() {
+    let main = format!("{MAIN}\n{}", route("/")).replacen("include", "# ", 1);
+    let mut command = gateway_command();
+    command.args(["--config", "/dev/stdin", "--check"]);
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut stdin = process.stdin.take().expect("piped");
+    stdin.write_all(main.as_bytes()).expect("written");
+    drop(stdin);
+    let output = process.wait_with_output().expect("output");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.ends_with("1 route(s), no errors\n"), "{text}");
 }

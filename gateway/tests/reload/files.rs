@@ -100,6 +100,8 @@ async fn included_files_and_files_of_secrets_are_watched() {
     assert_eq!(statuses().await, (404, 200));
     fs::remove_file(&file.path).expect("removed");
     assert_eq!(running.next_message(), "reloaded FILE");
+    let message = running.next_message();
+    assert!(message.contains("matches no file"), "{message}");
     assert_eq!(statuses().await, (404, 404));
 
     fs::write(&secret.path, "").expect("written");

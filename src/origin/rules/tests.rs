@@ -104,6 +104,113 @@ fn the_index_finds_the_rule_of_a_search_through_all() {
 }
 
 #[test]
+fn requests_never_reach_hidden_rules() {
+    let origins = ["s3", "execute-api"].map(|service| {
+        let settings = SigningSettings::new(service, "us-east-1").expect("valid");
+        Origin::new("https://origin.example.com", settings).expect("valid")
+    });
+    let mut random = Rng::with_seed(7);
+    let (mut hidden, mut reached) = (0, 0);
+    for _ in 0..1000 {
+        let rules = (0..random.usize(..40)).fold(OriginRules::new(), |rules, _| {
+            rules.add_rule(rule(&mut random), origins[random.usize(..2)].clone())
+        });
+        let unreachable: Vec<_> = rules.hidden_rules().map(|(position, _)| position).collect();
+        hidden += unreachable.len();
+        for _ in 0..100 {
+            if let Ok(position) = rules.position(&request(&mut random)) {
+                assert!(!unreachable.contains(&position), "{position} {rules:?}");
+                reached += 1;
+            }
+        }
+    }
+    assert!(hidden > 3000 && reached > 10_000, "{hidden} {reached}");
+}
+
+#[test]
+fn rules_are_hidden_by_one_that_matches_all_of_their_requests() {
+    const GET: &[Method] = &[Method::GET];
+    const BOTH: &[Method] = &[Method::GET, Method::PUT];
+    let origins = ["s3", "execute-api"].map(|service| {
+        let settings = SigningSettings::new(service, "us-east-1").expect("valid");
+        Origin::new("https://origin.example.com", settings).expect("valid")
+    });
+    let rule = |(path, host, methods, headers): (&str, &str, &[Method], &[&'static str])| {
+        let mut rule = OriginRule::path(path).expect("a path");
+        if !host.is_empty() {
+            rule = rule.with_host(host).expect("a host");
+        }
+        if !methods.is_empty() {
+            rule = rule.with_methods(methods.iter().cloned());
+        }
+        headers.iter().fold(rule, |rule, &value| {
+            rule.add_header(
+                HeaderName::from_static("x-a"),
+                HeaderValue::from_static(value),
+            )
+        })
+    };
+    for (earlier, later, is_hidden) in [
+        (
+            ("/", "", &[][..], &[][..]),
+            ("/", "", &[][..], &[][..]),
+            true,
+        ),
+        (("/", "", &[], &[]), ("/a", "a.com", GET, &["1"]), true),
+        (("/a", "", &[], &[]), ("/", "", &[], &[]), false),
+        (("/a", "", &[], &[]), ("/ab", "", &[], &[]), false),
+        (("/%61/", "", &[], &[]), ("/a/../a/b", "", &[], &[]), true),
+        (("/", "a.com", &[], &[]), ("/", "", &[], &[]), false),
+        (("/", "a.com", &[], &[]), ("/", "A.com.", &[], &[]), true),
+        (("/", "a.com", &[], &[]), ("/", "b.a.com", &[], &[]), false),
+        (("/", "*.com", &[], &[]), ("/", "a.com", &[], &[]), true),
+        (
+            ("/", "*.com", &[], &[]),
+            ("/", "{bucket}.a.com", &[], &[]),
+            true,
+        ),
+        (("/", "*.a.com", &[], &[]), ("/", "*.com", &[], &[]), false),
+        (("/", "*.a.com", &[], &[]), ("/", "a.com", &[], &[]), false),
+        (
+            ("/", "*.a.com", &[], &[]),
+            ("/", "*.ba.com", &[], &[]),
+            false,
+        ),
+        (
+            ("/", "{bucket}.a.com", &[], &[]),
+            ("/", "*.a.com", &[], &[]),
+            true,
+        ),
+        (("/", "", BOTH, &[]), ("/", "", GET, &[]), true),
+        (("/", "", GET, &[]), ("/", "", BOTH, &[]), false),
+        (("/", "", GET, &[]), ("/", "", &[], &[]), false),
+        (("/", "", &[], &["1"]), ("/", "", &[], &["2", "1"]), true),
+        (("/", "", &[], &["1"]), ("/", "", &[], &["2"]), false),
+        (("/", "", &[], &["1"]), ("/", "", &[], &[]), false),
+    ] {
+        let rules = OriginRules::new()
+            .add_rule(rule(earlier), origins[0].clone())
+            .add_rule(rule(later), origins[1].clone());
+        let expected = is_hidden.then_some((1, 0));
+        assert_eq!(rules.hidden_rules().next(), expected, "{rules:?}");
+    }
+    // S3 reads an escaped slash as a slash.
+    for (first, second, is_hidden) in [(0, 0, true), (0, 1, false), (1, 0, true)] {
+        let [earlier, later] = [("/a", first), ("/a%2Fb", second)];
+        let add = |rules: OriginRules, (path, origin): (&str, usize)| {
+            let rule = OriginRule::path(path).expect("a path");
+            rules.add_rule(rule, origins[origin].clone())
+        };
+        let rules = add(add(OriginRules::new(), earlier), later);
+        assert_eq!(
+            rules.hidden_rules().count(),
+            usize::from(is_hidden),
+            "{rules:?}"
+        );
+    }
+}
+
+#[test]
 fn rules_of_s3_agree_with_a_search_for_each_reading() {
     let settings = SigningSettings::new("s3", "us-east-1").expect("valid");
     let origin = Origin::new("https://s3.example.com", settings).expect("valid");

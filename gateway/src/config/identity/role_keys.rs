@@ -11,7 +11,8 @@ use super::{
 };
 use crate::config::{
     error::ConfigError,
-    value::{Secret, Spanned, duration},
+    quantity::{Quantity, duration},
+    value::{Secret, Spanned},
 };
 
 const DEFAULT_SESSION_NAME: &str = "sigv4-gateway";
@@ -55,7 +56,7 @@ impl IdentitySection {
         let texts = [
             ("external_id", self.external_id.as_ref().map(Spanned::span)),
             text("session_name", &self.session_name),
-            text("duration", &self.duration),
+            ("duration", self.duration.as_ref().map(Spanned::span)),
             text("policy", &self.policy),
             text("region", &self.region),
             text("sts_endpoint", &self.sts_endpoint),
@@ -228,7 +229,10 @@ fn check_policy(policy: &Spanned<String>) -> Result<(), ConfigError> {
     Err(policy.error("policy is not a JSON object of at most 2048 characters; write an IAM policy"))
 }
 
-fn session_duration(written: &Spanned<String>, is_chained: bool) -> Result<Duration, ConfigError> {
+fn session_duration(
+    written: &Spanned<Quantity>,
+    is_chained: bool,
+) -> Result<Duration, ConfigError> {
     let parsed = duration(written)?;
     if is_chained && parsed > MAX_CHAINED_DURATION {
         return Err(written.error(

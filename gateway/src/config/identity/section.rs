@@ -12,7 +12,8 @@ use super::{
 use crate::config::{
     credentials::credentials,
     error::ConfigError,
-    value::{Secret, Spanned, optional_duration},
+    quantity::{Quantity, optional_duration},
+    value::{Secret, Spanned},
 };
 
 /// Default limit for one call of a source, or of STS.
@@ -40,13 +41,13 @@ pub(crate) struct IdentitySection {
     /// URL of Amazon Cognito's identity pools, of a VPC endpoint for example.
     pub(super) cognito_endpoint: Option<Spanned<String>>,
     /// Limit for one call of the source, or of STS.
-    timeout: Option<Spanned<String>>,
+    timeout: Option<Spanned<Quantity>>,
     /// Identities through which the role is assumed.
     pub(super) chain: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) role_arn: Option<Spanned<String>>,
     pub(super) external_id: Option<Spanned<Secret>>,
     pub(super) session_name: Option<Spanned<String>>,
-    pub(super) duration: Option<Spanned<String>>,
+    pub(super) duration: Option<Spanned<Quantity>>,
     /// Session policy, in JSON.
     pub(super) policy: Option<Spanned<String>>,
     pub(super) policy_arns: Option<Spanned<Vec<String>>>,

@@ -3,7 +3,6 @@
 use std::{env, fmt};
 
 use aws_credential_types::provider;
-use tokio::fs;
 
 use super::{
     http::HttpClients,
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     config::{Role, SessionValues},
     identity::{error::SourceError, session::Session},
+    regular_file,
 };
 
 const ACTION: &str = "AssumeRoleWithWebIdentity";
@@ -38,9 +38,10 @@ impl TokenExchange {
     ) -> provider::Result {
         let path = setting(token_file, "AWS_WEB_IDENTITY_TOKEN_FILE", "token_file")?;
         let arn = setting(&self.role.arn, "AWS_ROLE_ARN", "role_arn")?;
-        let token = fs::read_to_string(&path).await.map_err(|error| {
+        let read = regular_file::read_text_in_background(&path).await;
+        let token = read.map_err(|error| {
             SourceError::new(
-                format!("the token cannot be read: {}", error.kind()),
+                format!("the token cannot be read: {error}"),
                 format!("check {path}"),
             )
         })?;

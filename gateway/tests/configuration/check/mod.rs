@@ -3,6 +3,7 @@
 mod cache;
 mod callers;
 mod headers;
+mod hidden_routes;
 mod mistakes;
 mod routing;
 mod server;

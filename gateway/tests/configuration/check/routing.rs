@@ -240,6 +240,18 @@ pub(super) const ROUTE: &[Mistake] = &[
     ),
     (
         "origin = \"orders\"",
+        "timeout = 5\norigin = \"orders\"",
+        17,
+        "5 has no unit; write one in quotes, such as \"5s\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "rate = 100\norigin = \"orders\"",
+        17,
+        "100 has no unit; write one in quotes, such as \"100/s\"",
+    ),
+    (
+        "origin = \"orders\"",
         "timeout = \"0s\"\norigin = \"orders\"",
         17,
         "\"0s\" is not a valid duration",

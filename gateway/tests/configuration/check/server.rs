@@ -70,7 +70,25 @@ pub(super) const SERVER: &[Mistake] = &[
         "[credentials]",
         "[bodies]\nmemory = \"much\"\n[credentials]",
         4,
-        "invalid value",
+        "expected a size such as \"64KiB\", or a number of bytes",
+    ),
+    (
+        "[credentials]",
+        "[bodies]\nmemory = -1\n[credentials]",
+        4,
+        "-1 is not a size; write one such as \"64KiB\"",
+    ),
+    (
+        "[credentials]",
+        "drain_delay = 0\n[credentials]",
+        3,
+        "0 has no unit; write one in quotes, such as \"0s\"",
+    ),
+    (
+        "[credentials]",
+        "header_timeout = 1.5\n[credentials]",
+        3,
+        "expected a number with its unit, in quotes",
     ),
 ];
 
