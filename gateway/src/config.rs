@@ -58,7 +58,7 @@ pub(crate) use self::{
     scope::{ScopePart, is_s3_family},
     sections::Sections,
     server::{DEFAULT_LISTEN, Server, TlsFiles},
-    source::ConfigText,
+    source::{ConfigText, value_files_in},
     telemetry::Telemetry,
     text::value_hash,
     value::{Spanned, duration, header_name, located, secret_header},
