@@ -253,14 +253,7 @@ impl ActiveConfig {
             self.redis = last.redis.clone();
         }
         if let Some(verification) = &last.verification {
-            let endpoint = |config: &Self| {
-                let table = config.sections.table.get("verify")?.get("keys_endpoint");
-                table.cloned()
-            };
-            let same_endpoint = endpoint(&self) == endpoint(last);
-            self.verification = self
-                .verification
-                .map(|it| it.continuing(verification, same_endpoint));
+            self.verification = self.verification.map(|it| it.continuing(verification));
         }
         if bodies {
             self.budget = last.budget.clone();

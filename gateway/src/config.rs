@@ -64,7 +64,7 @@ pub(crate) use self::{
     value::{Spanned, duration, header_name, located, secret_header},
     verify::VerifySection,
     verify_jwt::JwtSection,
-    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
+    verify_keys_endpoint::KeysEndpointSettings,
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{

@@ -81,10 +81,9 @@ async fn reload_keeps_the_keys_of_issuers_and_of_the_endpoint() {
     endpoint.add("AKIDALICE", json!({ "secret_access_key": SECRET }));
     let origin = TestOrigin::start(OK).await;
     let secret = TempFile::new(AUTHORIZATION);
-    let table = endpoint.table("ttl = \"1h\"\n").replace(
-        "authorization_env = \"KEYS_AUTHORIZATION\"",
-        &format!("authorization_file = \"{}\"", secret.path),
-    );
+    let table = endpoint
+        .table("ttl = \"1h\"\n")
+        .replace("env:KEYS_AUTHORIZATION", &format!("file:{}", secret.path));
     let verify = signatures() + &table + &issuer.verify();
     let config = verified_config(&origin, &verify);
     let logged = LoggingGateway::start(&config);
