@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod origin;
 mod print;
+mod redacted_url;
 mod restart;
 mod route;
 mod scope;
