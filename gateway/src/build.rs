@@ -257,14 +257,7 @@ impl ActiveConfig {
     /// Keeps the callers' keys and the memory budget of the last configuration if their sections are unchanged.
     pub(crate) fn continuing(mut self, last: &Self) -> Self {
         if let Some(verification) = &last.verification {
-            let endpoint = |config: &Self| {
-                let table = config.sections.table.get("verify")?.get("keys_endpoint");
-                table.cloned()
-            };
-            let same_endpoint = endpoint(&self) == endpoint(last);
-            self.verification = self
-                .verification
-                .map(|it| it.continuing(verification, same_endpoint));
+            self.verification = self.verification.map(|it| it.continuing(verification));
         }
         if self.sections.has_same(&last.sections, "bodies") {
             self.budget = last.budget.clone();

@@ -42,9 +42,15 @@ impl CallerKeys {
         self.endpoint.load_full()
     }
 
-    /// Uses the endpoint of others, with its cached keys.
+    /// Uses the endpoint of others, with its cached keys, if it has the same settings.
     pub(crate) fn continue_endpoint(&self, others: &Self) {
-        self.endpoint.store(others.endpoint());
+        let last = others.endpoint();
+        let new = self.endpoint.load();
+        if let (Some(ours), Some(theirs)) = (&*new, &last)
+            && ours.has_settings_of(theirs)
+        {
+            self.endpoint.store(last);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod log;
 mod origin;
 mod print;
 mod quantity;
+mod redacted_url;
 mod restart;
 mod route;
 mod scope;
@@ -60,13 +61,13 @@ pub(crate) use self::{
     scope::{ScopePart, is_s3_family},
     sections::Sections,
     server::{DEFAULT_LISTEN, Server, TlsFiles},
-    source::ConfigText,
+    source::{ConfigText, value_files_in},
     telemetry::Telemetry,
     text::value_hash,
     value::{Spanned, header_name, located, secret_header},
     verify::VerifySection,
     verify_jwt::JwtSection,
-    verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
+    verify_keys_endpoint::KeysEndpointSettings,
     verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{

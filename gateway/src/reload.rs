@@ -8,7 +8,7 @@ use tower_sigv4::sigv4::PayloadHash;
 use crate::{
     BoxError,
     build::ActiveConfig,
-    config::{ConfigError, ConfigText, Sections, needs_restart, value_hash},
+    config::{ConfigError, ConfigText, Sections, needs_restart, value_files_in, value_hash},
     error::chain,
     gateway::Gateway,
     regular_file,
@@ -33,28 +33,37 @@ pub(crate) fn log_warnings(config: &ActiveConfig) {
 #[derive(Clone)]
 struct Snapshot {
     text: Result<ConfigText, ConfigError>,
+    /// Hash of the file of callers' keys.
+    keys: Option<String>,
     /// Files of values.
     named: Vec<String>,
-    /// Hashes of the files of values, which are secrets, and of the file of callers' keys.
+    /// Hashes of the files of values, which are secrets.
     values: Vec<Option<String>>,
 }
 
 impl Snapshot {
-    fn new(text: Result<ConfigText, ConfigError>, keys: Option<&str>, last: Option<&Self>) -> Self {
-        let named = match (last, &text) {
-            (Some(known), _) if known.has_text_of(&text) => known.named.clone(),
-            (_, Ok(new)) => new.value_files(),
-            (_, Err(_)) => Vec::new(),
+    fn new(
+        text: Result<ConfigText, ConfigError>,
+        keys_file: Option<&str>,
+        last: Option<&Self>,
+    ) -> Self {
+        let content = keys_file.and_then(|path| regular_file::read(path).ok());
+        let keys = content
+            .as_ref()
+            .map(|bytes| PayloadHash::of(bytes).to_string());
+        let named = match last {
+            Some(known) if known.keys == keys && known.has_text_of(&text) => known.named.clone(),
+            _ => {
+                let of_text = text.as_ref().map(ConfigText::value_files);
+                let mut files = of_text.unwrap_or_default();
+                files.extend(content.iter().flat_map(|bytes| value_files_in(bytes)));
+                files
+            }
         };
-        let hash_of_keys = |path| {
-            regular_file::read(path)
-                .ok()
-                .map(|content| PayloadHash::of(&content).to_string())
-        };
-        let values = named.iter().map(|path| value_hash(path));
         Self {
-            values: values.chain(keys.map(hash_of_keys)).collect(),
+            values: named.iter().map(|path| value_hash(path)).collect(),
             text,
+            keys,
             named,
         }
     }
@@ -70,7 +79,7 @@ impl Snapshot {
 
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
-        self.has_text_of(&other.text) && self.values == other.values
+        self.has_text_of(&other.text) && self.keys == other.keys && self.values == other.values
     }
 }
 

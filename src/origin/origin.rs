@@ -97,7 +97,7 @@ impl Origin {
         settings_for: impl FnOnce(&str) -> Result<SigningSettings, Error>,
     ) -> Result<Self, Error> {
         let error = |remedy: &str| {
-            let shown = without_user_information(url);
+            let shown = without_secrets(url);
             Error::config(format!("origin {shown:?} {remedy}"))
         };
         if url.contains(['?', '#']) {
@@ -167,7 +167,7 @@ impl Origin {
             .and_then(host_header)
             .filter(|normalized| normalized == host)
             .ok_or_else(|| {
-                let shown = without_user_information(host);
+                let shown = without_secrets(host);
                 Error::config(format!(
                     "invalid signed host {shown:?}; use one such as \"api.example.com\" or \
                      \"api.example.com:8443\""
@@ -342,7 +342,13 @@ fn hash_of(host: &HeaderValue) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(host)
 }
 
-/// Removes user information, which may have a password, so that errors can show the URL.
-fn without_user_information(url: &str) -> &str {
-    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+/// Removes user information and the query, which may have a password or a token, so that errors can show the URL.
+fn without_secrets(url: &str) -> &str {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (base, query) = url.split_at(end);
+    match base.rsplit_once('@') {
+        _ if query.contains('@') => "...", // a password may have these characters
+        Some((_, host)) => host,
+        None => base,
+    }
 }

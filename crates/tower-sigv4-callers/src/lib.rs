@@ -14,4 +14,4 @@ pub use self::{
     response_body::ResponseBody,
 };
 
-pub(crate) use self::jwt::secure_url;
+pub(crate) use self::jwt::{public_part, secure_url};

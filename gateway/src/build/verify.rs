@@ -78,10 +78,8 @@ impl CallerVerification {
 
     /// Keeps the issuers' keys and the principals of the last configuration, and the keys of an endpoint with the same
     /// settings.
-    pub(super) fn continuing(mut self, last: &Self, same_endpoint: bool) -> Self {
-        if let (Some(keys), Some(others)) = (&self.keys, &last.keys)
-            && same_endpoint
-        {
+    pub(super) fn continuing(mut self, last: &Self) -> Self {
+        if let (Some(keys), Some(others)) = (&self.keys, &last.keys) {
             keys.continue_endpoint(others);
         }
         if let Some(others) = &last.tokens {
@@ -188,7 +186,7 @@ fn keys_endpoint(section: &VerifySection) -> Result<Option<KeysEndpoint>, Config
     let Some(table) = &section.keys_endpoint else {
         return Ok(None);
     };
-    let endpoint = KeysEndpoint::new(&table.settings()?);
+    let endpoint = KeysEndpoint::new(table.settings()?);
     let created = endpoint.map_err(|error| table.url.error(chain(&*error)))?;
     Ok(Some(created))
 }

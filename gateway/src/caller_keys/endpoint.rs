@@ -7,7 +7,7 @@ use std::sync::{
 
 use aws_credential_types::Credentials;
 use axum::body::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::{Deserialize, Serialize};
 use tokio::time;
@@ -16,10 +16,9 @@ use tower_sigv4::verify::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture};
 use crate::{
     BoxError,
     caller::Tenant,
-    config::{EndpointSecret, KeysEndpointSettings},
+    config::KeysEndpointSettings,
     identity::parse_time,
     issuer_client::{self, PlainClient},
-    regular_file,
 };
 
 /// Maximum size of a response, in bytes.
@@ -27,6 +26,7 @@ const MAX_RESPONSE_LEN: usize = 64 * 1024;
 
 /// Keys of an endpoint, with their cache.
 pub(crate) struct KeysEndpoint {
+    settings: KeysEndpointSettings,
     cache: CachedKeys,
     calls: Arc<Calls>,
 }
@@ -40,7 +40,7 @@ struct Calls {
 }
 
 impl KeysEndpoint {
-    pub(crate) fn new(settings: &KeysEndpointSettings) -> Result<Self, BoxError> {
+    pub(crate) fn new(settings: KeysEndpointSettings) -> Result<Self, BoxError> {
         let calls = Arc::new(Calls::default());
         let client = Arc::new(EndpointClient {
             client: issuer_client::plain_client()?,
@@ -64,7 +64,15 @@ impl KeysEndpoint {
             .with_ttl(settings.ttl)
             .with_negative_ttl(settings.negative_ttl)
             .with_capacity(settings.capacity);
-        Ok(Self { cache, calls })
+        Ok(Self {
+            settings,
+            cache,
+            calls,
+        })
+    }
+
+    pub(super) fn has_settings_of(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     pub(super) fn lookup(&self, request: &KeyRequest<'_>) -> LookupFuture {
@@ -141,8 +149,8 @@ impl EndpointClient {
             .uri(self.settings.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json");
-        if let Some(secret) = &self.settings.authorization {
-            builder = builder.header(header::AUTHORIZATION, authorization(secret).await?);
+        if let Some(authorization) = &self.settings.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
         }
         let body = Full::new(Bytes::from(serde_json::to_vec(&query)?));
         let response = self.client.request(builder.body(body)?).await?;
@@ -154,30 +162,6 @@ impl EndpointClient {
         let limited = Limited::new(response.into_body(), MAX_RESPONSE_LEN);
         let text = limited.collect().await?.to_bytes();
         parse(request.access_key_id(), &text).map(Some)
-    }
-}
-
-/// Reads a file for each call, so that it can be replaced.
-async fn authorization(secret: &EndpointSecret) -> Result<HeaderValue, BoxError> {
-    match secret {
-        EndpointSecret::Value(value) => Ok(value.clone()),
-        EndpointSecret::File(path) => {
-            let text = regular_file::read_text_in_background(path).await;
-            let read = text.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            Ok(EndpointSecret::header(&read)?)
-        }
-    }
-}
-
-impl EndpointSecret {
-    /// Checks that the secret can be read.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let Self::File(path) = self else {
-            return Ok(());
-        };
-        let read = regular_file::read_text(path);
-        let text = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::header(&text).map(drop).map_err(str::to_owned)
     }
 }
 

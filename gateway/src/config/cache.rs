@@ -6,7 +6,8 @@ use bytesize::ByteSize;
 use http::HeaderName;
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use toml::Value;
 
 use super::{
     error::ConfigError,
@@ -37,11 +38,28 @@ pub(crate) struct CacheSection {
     trusted_proxies: Vec<Spanned<String>>,
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "redis must be a URL or a list of URLs")]
+#[derive(JsonSchema)]
+#[schemars(untagged)]
 enum Servers {
     One(Secret),
     Several(Vec<Secret>),
+}
+
+/// An untagged enum would lose the error of a reference.
+impl<'de> Deserialize<'de> for Servers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let url =
+            |value: Value| Secret::deserialize(value).map_err(|it| D::Error::custom(it.message()));
+        match Value::deserialize(deserializer)? {
+            text @ Value::String(_) => url(text).map(Self::One),
+            Value::Array(list) => list
+                .into_iter()
+                .map(url)
+                .collect::<Result<_, _>>()
+                .map(Self::Several),
+            _ => Err(D::Error::custom("redis must be a URL or a list of URLs")),
+        }
+    }
 }
 
 impl Servers {

@@ -20,6 +20,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct OriginSection {
     pub(crate) name: Spanned<String>,
+    #[schemars(extend("format" = "uri"))]
     pub(crate) url: Spanned<String>,
     pub(crate) service: Option<Spanned<String>>,
     /// Services that clients may sign for, with `service = "client"`.

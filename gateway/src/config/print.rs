@@ -3,13 +3,13 @@
 use serde_json::Value as Schema;
 use toml::{Table, Value};
 
-use super::text::is_reference;
+use super::{redacted_url::redacted_url, text::is_reference};
 
 const REDACTED: &str = "[redacted]";
 
 /// Replaces the secrets in a table. Those that the file names by their place stay.
 ///
-/// A value is a secret if the schema says that it is only written.
+/// A value is a secret if the schema says that it is only written. A URL may have one in its user and its query.
 pub(super) fn without_secrets(mut table: Table, schema: &Schema) -> Table {
     for (key, value) in &mut table {
         redact(value, &schema["properties"][key], schema);
@@ -24,6 +24,12 @@ fn redact(value: &mut Value, at: &Schema, root: &Schema) {
         {
             REDACTED.clone_into(text);
         }
+        return;
+    }
+    if at["format"] == "uri"
+        && let Value::String(url) = value
+    {
+        *url = redacted_url(url);
         return;
     }
     if let Some(pointer) = at["$ref"].as_str() {
@@ -71,15 +77,16 @@ mod tests {
             "properties": {
                 "key": secret,
                 "plain": { "type": "string" },
+                "url": { "type": "string", "format": "uri" },
                 "list": { "anyOf": [secret, { "items": { "$ref": "#/$defs/Table" } }] },
                 "values": { "additionalProperties": secret },
             },
             "$defs": { "Table": { "properties": { "inner": { "anyOf": [secret, { "type": "null" }] } } } },
         });
-        let text = "key = \"hunter2\"\nplain = \"a\"\nlist = [{ inner = \"hunter2\" }, { inner = \"env:A\" }]\n\
+        let text = "key = \"hunter2\"\nplain = \"a\"\nurl = \"http://a?hunter2\"\nlist = [{ inner = \"hunter2\" }, { inner = \"env:A\" }]\n\
                     values = { a = \"hunter2\", b = \"file:/b\" }\n";
         let shown = without_secrets(toml::from_str(text).expect("TOML"), &schema);
-        let expected = "key = \"[redacted]\"\nplain = \"a\"\n\
+        let expected = "key = \"[redacted]\"\nplain = \"a\"\nurl = \"http://a?[redacted]\"\n\
                         list = [{ inner = \"[redacted]\" }, { inner = \"env:A\" }]\n\
                         values = { a = \"[redacted]\", b = \"file:/b\" }\n";
         assert_eq!(shown, toml::from_str(expected).expect("TOML"));

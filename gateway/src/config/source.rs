@@ -130,6 +130,12 @@ impl ConfigText {
     }
 }
 
+/// Returns the files that hold values of a TOML file, or none if it is not valid.
+pub(crate) fn value_files_in(content: &[u8]) -> Vec<String> {
+    let table: Table = toml::from_slice(content).unwrap_or_default();
+    value_files_of(&Value::Table(table))
+}
+
 /// Returns the files that hold values of a section.
 pub(super) fn value_files_of(section: &Value) -> Vec<String> {
     let mut files = Vec::new();

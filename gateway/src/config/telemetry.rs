@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     error::ConfigError,
     quantity::{Quantity, optional_duration},
+    redacted_url::redacted_url,
     value::{Secret, Spanned, secret_header},
 };
 
@@ -20,6 +21,7 @@ const SERVICE_NAME: &str = "service.name";
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TelemetrySection {
+    #[schemars(extend("format" = "uri"))]
     endpoint: Option<Spanned<String>>,
     protocol: Option<Protocol>,
     headers: BTreeMap<Spanned<String>, Spanned<Secret>>,
@@ -135,14 +137,13 @@ impl TelemetrySection {
             return endpoint_url(written).ok_or_else(|| {
                 endpoint.error(format!(
                     "{:?} is not a collector's URL; {REMEDY}",
-                    shown(written)
+                    redacted_url(written)
                 ))
             });
         }
         match variables(NAME) {
-            Some(value) => {
-                endpoint_url(&value).ok_or_else(|| invalid_variable(NAME, &shown(&value), REMEDY))
-            }
+            Some(value) => endpoint_url(&value)
+                .ok_or_else(|| invalid_variable(NAME, &redacted_url(&value), REMEDY)),
             None if protocol == Protocol::Grpc => Ok(Uri::from_static("http://127.0.0.1:4317")),
             None => Ok(Uri::from_static("http://127.0.0.1:4318")),
         }
@@ -238,17 +239,6 @@ impl TelemetrySection {
             resource.insert(SERVICE_NAME.to_owned(), name.clone());
         }
         Ok(resource)
-    }
-}
-
-/// Returns a URL without its user, which may contain a password, and without its query.
-fn shown(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let (base, rest) = url.split_at(end);
-    match base.rsplit_once('@') {
-        _ if rest.contains('@') => "...".to_owned(), // the password may have these characters
-        Some((_, host)) => format!("...@{host}"),
-        None => base.to_owned(),
     }
 }
 

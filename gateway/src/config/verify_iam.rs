@@ -21,6 +21,7 @@ pub(crate) struct IamSection {
     /// Regions whose endpoints of STS are accepted.
     regions: Option<OneOrMany>,
     /// Endpoint that receives the requests, in place of the one in the URL.
+    #[schemars(extend("format" = "uri"))]
     sts_endpoint: Option<Spanned<String>>,
     accounts: Option<OneOrMany>,
     /// Patterns of ARNs, in which `*` stops at `:` and `/`.

@@ -33,14 +33,17 @@ const RESERVED_HEADERS: [HeaderName; 11] = [
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwtSection {
+    #[schemars(extend("format" = "uri"))]
     pub(crate) issuer: Spanned<String>,
     /// Values of `aud`, one of which a token must have.
     audience: Option<OneOrMany>,
     /// Values of `client_id` of tokens without `aud`, such as the access tokens of Amazon Cognito.
     client_id: Option<OneOrMany>,
     /// URL of the issuer's keys.
+    #[schemars(extend("format" = "uri"))]
     jwks_url: Option<Spanned<String>>,
     /// URL of the issuer's discovery document, by default below the issuer.
+    #[schemars(extend("format" = "uri"))]
     discovery: Option<Spanned<String>>,
     algorithms: Option<Vec<Spanned<String>>>,
     /// Values of `typ`.

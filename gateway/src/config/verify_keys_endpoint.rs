@@ -1,6 +1,6 @@
 //! The table `[verify.keys_endpoint]`.
 
-use std::{env, net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderValue, Uri};
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     error::ConfigError,
     quantity::{Quantity, optional_delay, optional_duration},
-    value::{Spanned, positive, secret_header},
+    value::{Secret, Spanned, positive, secret_header},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +21,7 @@ const CAPACITY: usize = 10_000;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeysEndpointSection {
+    #[schemars(extend("format" = "uri"))]
     pub(crate) url: Spanned<String>,
     /// Time for a call.
     timeout: Option<Spanned<Quantity>>,
@@ -30,28 +31,19 @@ pub(crate) struct KeysEndpointSection {
     negative_ttl: Option<Spanned<Quantity>>,
     /// Maximum number of cached keys.
     capacity: Option<Spanned<u32>>,
-    /// Name of an environment variable with the value of `authorization`.
-    authorization_env: Option<Spanned<String>>,
-    /// File with the value of `authorization`.
-    authorization_file: Option<Spanned<String>>,
+    /// Value of the header `authorization`.
+    authorization: Option<Spanned<Secret>>,
 }
 
 /// Settings of the keys endpoint.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct KeysEndpointSettings {
     pub(crate) url: Uri,
     pub(crate) timeout: Duration,
     pub(crate) ttl: Duration,
     pub(crate) negative_ttl: Duration,
     pub(crate) capacity: usize,
-    pub(crate) authorization: Option<EndpointSecret>,
-}
-
-/// Value of `authorization`.
-#[derive(Clone)]
-pub(crate) enum EndpointSecret {
-    Value(HeaderValue),
-    File(PathBuf),
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl KeysEndpointSection {
@@ -84,7 +76,7 @@ impl KeysEndpointSection {
             .ok_or_else(|| invalid("the url of the keys endpoint has no host"))?;
         if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
             return Err(invalid(
-                "the url of the keys endpoint has a password; use authorization_env or authorization_file",
+                "the url of the keys endpoint has a password; set authorization",
             ));
         }
         match uri.scheme_str() {
@@ -96,38 +88,16 @@ impl KeysEndpointSection {
         }
     }
 
-    fn authorization(&self) -> Result<Option<EndpointSecret>, ConfigError> {
-        match (&self.authorization_env, &self.authorization_file) {
-            (Some(_), Some(file)) => {
-                Err(file.error("there is an authorization_env already; remove one"))
-            }
-            (Some(variable), None) => {
-                let name = variable.get_ref();
-                let value = env::var(name).map_err(|error| {
-                    variable.error(format!(
-                        "environment variable {name:?}: {error}; set it to the value of the header authorization"
-                    ))
-                })?;
-                let secret =
-                    EndpointSecret::header(&value).map_err(|error| variable.error(error))?;
-                Ok(Some(EndpointSecret::Value(secret)))
-            }
-            (None, Some(file)) => {
-                let secret = EndpointSecret::File(file.get_ref().into());
-                secret.check().map_err(|message| file.error(message))?;
-                Ok(Some(secret))
-            }
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-impl EndpointSecret {
-    /// Returns the header's value, without the line break at the end of a file.
-    pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
-        secret_header(text.trim_end_matches(['\r', '\n']))
-            .filter(|value| !value.is_empty())
-            .ok_or("this is not the value of a header; write one such as Bearer <token>")
+    fn authorization(&self) -> Result<Option<HeaderValue>, ConfigError> {
+        let Some(secret) = &self.authorization else {
+            return Ok(None);
+        };
+        let value = secret_header(&secret.get_ref().0).filter(|it| !it.is_empty());
+        value.map(Some).ok_or_else(|| {
+            secret.error(
+                "authorization is not the value of a header; write one such as \"Bearer <token>\"",
+            )
+        })
     }
 }
 

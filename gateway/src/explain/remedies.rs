@@ -41,6 +41,10 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
             "make every proxy pass authorization on, or presign",
             "if no component signs, put the gateway before the origin, with signing = \"always\"",
         ],
+        Cause::TokenMissing => &[
+            "set session_token in [credentials] or [[identity]], or AWS_SESSION_TOKEN with source = \"env\" and in a \
+             client: access key IDs starting with ASIA are temporary",
+        ],
         Cause::WrongRegion => &[
             "sign for the region of the endpoint: region in [[origin]], --region or AWS_REGION in a client",
             "if the day is wrong, use the same time for the scope and x-amz-date",
@@ -75,6 +79,14 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn remedy_of_a_missing_token_names_its_keys() {
+        let remedies = of(Cause::TokenMissing).join("\n");
+        for name in ["session_token in [credentials]", "AWS_SESSION_TOKEN"] {
+            assert!(remedies.contains(name), "{remedies}");
+        }
+    }
 
     #[test]
     fn remedies_do_not_name_settings_of_the_library() {

@@ -6,6 +6,7 @@ mod support;
 mod check;
 mod includes;
 mod schema;
+mod secrets;
 mod startup;
 #[cfg(unix)]
 mod system_limits;

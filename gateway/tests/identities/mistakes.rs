@@ -189,7 +189,7 @@ fn mistakes_are_reported_with_line_and_remedy() {
             "\"gw\"",
             "\"gw\"\nsts_endpoint = \"sts\"",
             10,
-            "is not a URL",
+            "is not a URL without user and query",
         ),
     ] {
         assert!(VALID.contains(from), "{from}");

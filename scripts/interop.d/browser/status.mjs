@@ -5,28 +5,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { launch } from "./chromium.mjs";
+import { startCluster, startLateOrigin, startRedis } from "./standins.mjs";
 
 const [program, screenshot] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TIMEOUT = 15_000;
 let passed = 0;
 const check = (holds, name) => (assert.ok(holds, name), passed++);
-
-/** Starts redis-server on a free port. Returns its process and port. */
-async function startRedis() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  await new Promise((then) => probe.close(then));
-  const process = spawn("redis-server", ["--port", port, "--bind", "127.0.0.1", "--save", ""], { stdio: "ignore" });
-  return { process, port };
-}
 
 /** Starts a gateway. Returns its process and the printed addresses: `gateway`, `origin`, `status` or `admin`. */
 async function start(...parameters) {
@@ -294,6 +284,73 @@ async function checkFleet(browser, origin) {
   }
 }
 
+/** Opens the page of a gateway with a cluster of Redis and an origin whose clock is wrong. */
+async function checkClusterAndClock(browser, origin) {
+  const folder = mkdtempSync(join(tmpdir(), "status-"));
+  const file = join(folder, "gateway.toml");
+  const [cluster, late] = await Promise.all([startCluster(), startLateOrigin(3600)]);
+  const addresses = cluster.ports.map((port) => `127.0.0.1:${port}`);
+  writeFileSync(
+    file,
+    `
+    [server]
+    listen = "127.0.0.1:0"
+    [admin]
+    listen = "127.0.0.1:0"
+    [cache]
+    redis = ["redis://${addresses[0]}"]
+    redis_mode = "cluster"
+    [credentials]
+    source = "static"
+    access_key_id = "AKIDEXAMPLE"
+    secret_access_key = "secret"
+    [[origin]]
+    name = "api"
+    url = "${origin}"
+    service = "execute-api"
+    region = "us-east-1"
+    [[origin]]
+    name = "late"
+    url = "${late.url}"
+    service = "s3"
+    region = "us-east-1"
+    recovery = true
+    [[route]]
+    path = "/late"
+    origin = "late"
+    [[route]]
+    path = "/"
+    origin = "api"
+    cache = true
+  `,
+  );
+  let gateway;
+  try {
+    gateway = await start("--config", file);
+    const { page, seen } = await open(browser, gateway.admin);
+    const clock = (name) => page.locator("#origin-rows tr", { hasText: name }).locator("td").last();
+    await waitForText(page, "#origin-rows tr", "late");
+    check((await clock("late").textContent()) === "–", "no offset before a request");
+    check((await fetch(`${gateway.gateway}/late/key`)).status === 200, "the request is signed for the origin's clock");
+    await waitForText(page, "#origin-rows tr", "s ahead");
+    check(/^(3599|3600|3601) s ahead$/.test(await clock("late").textContent()), "the offset of the clock");
+    check((await clock("api").textContent()) === "–", "the other origin has no offset");
+    for (const address of addresses) await waitForText(page, "#server-rows tr", address);
+    const cells = await page.locator("#server-rows td:last-child").allTextContents();
+    const counts = cells.map(Number);
+    check(counts.length === 3 && counts.every((count) => count > 5000), `slots: ${cells}`);
+    check(counts.reduce((sum, count) => sum + count) === cluster.slots, `all slots: ${cells}`);
+    await checkWidth({ page }, 360, "cluster");
+    await checkAccessibility(page, "cluster");
+    check(seen.foreign.length === 0 && seen.errors.length === 0, "no errors");
+  } finally {
+    if (gateway) await stop(gateway);
+    await cluster.stop();
+    late.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
+
 const demo = await start("--listen", "127.0.0.1:0");
 let browser;
 try {
@@ -314,6 +371,7 @@ try {
   passed++;
   await checkReconnect(browser, demo.origin);
   await checkFleet(browser, demo.origin);
+  await checkClusterAndClock(browser, demo.origin);
   console.log(passed);
 } finally {
   await browser?.close();

@@ -53,6 +53,9 @@ fn invalid_origins_are_rejected_without_their_password() {
         "https://[::g]",
         "ftp://user:pass@example.com",
         "https://user:pass@example.com?",
+        "https://user:pass?@example.com",
+        "https://example.com?token=pass",
+        "https://example.com?a=b@pass",
         "*",
     ] {
         let error = origin(url).expect_err(url);

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::{arn_pattern::ArnPattern, endpoint::Endpoint};
-use crate::{Error, secure_url};
+use crate::{Error, public_part, secure_url};
 
 /// Requirements for the URLs of STS that callers send.
 ///
@@ -117,7 +117,8 @@ impl IamSettings {
         let parsed = secure_url(url, "endpoint of STS")?;
         if parsed.path() != "/" || parsed.query().is_some() {
             return Err(Error::new(format!(
-                "the endpoint of STS {url:?} has a path or a query; remove it"
+                "the endpoint of STS {:?} has a path or a query; remove it",
+                public_part(url)
             )));
         }
         self.relay_url = Some(parsed);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     jwks::Jwks,
-    key_source::{KeySource, is_loopback, secure_url},
+    key_source::{KeySource, is_loopback, public_part, secure_url},
     strict_json,
 };
 use crate::{BoxError, HttpClient};
@@ -51,7 +51,7 @@ impl KeyFetcher {
         };
         let (headers, document) = self.get(&url).await?;
         let jwks = Jwks::parse(&document).map_err(|error| FetchError {
-            context: format!("{url} is not usable"),
+            context: format!("{} is not usable", public_part(&url.to_string())),
             source: Some(error.into()),
         })?;
         Ok((Arc::new(jwks), lifetime(&headers)))
@@ -60,7 +60,8 @@ impl KeyFetcher {
     /// Returns the URL of the keys (OpenID Connect Discovery 1.0, sections 3 and 4.3).
     async fn discover(&self, url: &Uri) -> Result<Uri, FetchError> {
         let (_, document) = self.get(url).await?;
-        let invalid = |reason: &str| FetchError::new(format!("{url}: {reason}"));
+        let named = url.to_string();
+        let invalid = |reason: &str| FetchError::new(format!("{}: {reason}", public_part(&named)));
         let metadata = strict_json::parse_object(&document)
             .map_err(|_| invalid("the document is not a JSON object without repeated members"))?;
         let text = |name| metadata.get(name).and_then(Value::as_str);
@@ -79,23 +80,25 @@ impl KeyFetcher {
     }
 
     async fn get(&self, url: &Uri) -> Result<(HeaderMap, Bytes), FetchError> {
+        let named = url.to_string();
+        let public = public_part(&named);
         let request = Request::get(url)
             .header(ACCEPT, "application/json")
             .body(Full::default())
             .map_err(|error| FetchError {
-                context: format!("{url} cannot be requested"),
+                context: format!("{public} cannot be requested"),
                 source: Some(error.into()),
             })?;
         let sent = self.client.send(request, MAX_DOCUMENT, self.timeout).await;
         let (head, document) = sent
             .map_err(|error| FetchError {
-                context: format!("{url} cannot be fetched"),
+                context: format!("{public} cannot be fetched"),
                 source: Some(error),
             })?
             .into_parts();
         if head.status != StatusCode::OK {
             return Err(FetchError::new(format!(
-                "{url} responds with {}",
+                "{public} responds with {}",
                 head.status
             )));
         }

@@ -38,8 +38,14 @@ impl PartialEq for KeySource {
 impl fmt::Debug for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Discovery(url) => f.debug_tuple("Discovery").field(url).finish(),
-            Self::JwksUrl(url) => f.debug_tuple("JwksUrl").field(url).finish(),
+            Self::Discovery(url) => f
+                .debug_tuple("Discovery")
+                .field(&public_part(&url.to_string()))
+                .finish(),
+            Self::JwksUrl(url) => f
+                .debug_tuple("JwksUrl")
+                .field(&public_part(&url.to_string()))
+                .finish(),
             Self::Fixed(jwks) => f.debug_tuple("Fixed").field(jwks).finish(),
         }
     }
@@ -72,14 +78,49 @@ pub(super) fn is_loopback(url: &Uri) -> bool {
     host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
+/// Returns a URL without its query, which may contain a token, or none of one that may contain a password.
+pub(crate) fn public_part(url: &str) -> &str {
+    if url.contains('@') {
+        return "...";
+    }
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
 fn not_a_url(url: &str, name: &str) -> Error {
+    let shown = public_part(url);
     Error::new(format!(
-        "the {name} {url:?} is not a URL; use one that begins with https://"
+        "the {name} {shown:?} is not a URL; use one that begins with https://"
     ))
 }
 
 fn not_secure(url: &str, name: &str) -> Error {
+    let shown = public_part(url);
     Error::new(format!(
-        "the {name} {url:?} is not secure; use https (http is accepted for loopback hosts alone)"
+        "the {name} {shown:?} is not secure; use https (http is accepted for loopback hosts alone)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_password_nor_a_query_is_shown() {
+        for url in [
+            "http://keys.example.com/?token=hunter2",
+            "keys.example.com?token=hunter2",
+            "https://me:hunter2@keys.example.com",
+            "https://me:hunter2/@keys.example.com",
+            "https://me:hunter2?@keys.example.com",
+        ] {
+            let parsed = secure_url(url, "URL");
+            let shown = parsed.map_or_else(
+                |error| error.to_string(),
+                |uri| public_part(&uri.to_string()).to_owned(),
+            );
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let named = public_part("https://keys.example.com/a?b#c");
+        assert_eq!(named, "https://keys.example.com/a");
+    }
 }

@@ -55,7 +55,7 @@ mod token;
 mod verified_token;
 mod verifier;
 
-pub(crate) use self::key_source::secure_url;
+pub(crate) use self::key_source::{public_part, secure_url};
 pub use self::{
     algorithm::Algorithm,
     future::ResponseFuture,

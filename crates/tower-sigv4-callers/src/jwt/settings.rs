@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     Algorithm,
     jwks::Jwks,
-    key_source::{FetchSettings, KeySource, secure_url},
+    key_source::{FetchSettings, KeySource, public_part, secure_url},
 };
 use crate::Error;
 
@@ -62,7 +62,8 @@ impl JwtSettings {
             .any(|byte| !byte.is_ascii_graphic() || b"|\"\\".contains(&byte))
         {
             return Err(Error::new(format!(
-                "the issuer {name:?} is not a URL; copy it from the provider's discovery document"
+                "the issuer {:?} is not a URL; copy it from the provider's discovery document",
+                public_part(&name)
             )));
         }
         secure_url(&name, "issuer")?;
@@ -73,7 +74,8 @@ impl JwtSettings {
         )?;
         if discovery.query().is_some() || name.contains('#') {
             return Err(Error::new(format!(
-                "the issuer {name:?} has a query or a fragment; remove it"
+                "the issuer {:?} has a query or a fragment; remove it",
+                public_part(&name)
             )));
         }
         Ok(Self {

@@ -6,7 +6,10 @@ use super::{
     section::{IdentitySection, value_of},
     template::Template,
 };
-use crate::config::{error::ConfigError, value::Spanned, verify_keys_endpoint::is_loopback};
+use crate::config::{
+    error::ConfigError, redacted_url::redacted_url, value::Spanned,
+    verify_keys_endpoint::is_loopback,
+};
 
 impl IdentitySection {
     pub(super) fn identity_pool(&self) -> Result<IdentityPool, ConfigError> {
@@ -99,7 +102,7 @@ fn check_secure(url: &Spanned<String>) -> Result<(), ConfigError> {
     if is_readable {
         return Err(url.error(format!(
             "{:?} gets the tokens of callers, so http is accepted for this machine only; write an https URL",
-            url.get_ref()
+            redacted_url(url.get_ref())
         )));
     }
     Ok(())

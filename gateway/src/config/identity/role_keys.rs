@@ -12,6 +12,7 @@ use super::{
 use crate::config::{
     error::ConfigError,
     quantity::{Quantity, duration},
+    redacted_url::redacted_url,
     value::{Secret, Spanned},
 };
 
@@ -251,12 +252,15 @@ pub(super) fn checked_endpoint(
     example: &str,
 ) -> Result<String, ConfigError> {
     let written = url.get_ref();
+    let is_plain =
+        |it: &url::Url| it.username().is_empty() && it.password().is_none() && it.query().is_none();
     let is_url = url::Url::parse(written)
-        .is_ok_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host());
+        .is_ok_and(|it| matches!(it.scheme(), "http" | "https") && it.has_host() && is_plain(&it));
     if is_url {
         return Ok(written.clone());
     }
     Err(url.error(format!(
-        "{written:?} is not a URL; write one such as {example:?}"
+        "{:?} is not a URL without user and query; write one such as {example:?}",
+        redacted_url(written)
     )))
 }

@@ -39,6 +39,7 @@ pub(crate) struct IdentitySection {
     /// Issuer, without `https://`, whose tokens get credentials; all verified ones by default.
     pub(super) login: Option<Spanned<String>>,
     /// URL of Amazon Cognito's identity pools, of a VPC endpoint for example.
+    #[schemars(extend("format" = "uri"))]
     pub(super) cognito_endpoint: Option<Spanned<String>>,
     /// Limit for one call of the source, or of STS.
     timeout: Option<Spanned<Quantity>>,
@@ -57,6 +58,7 @@ pub(crate) struct IdentitySection {
     /// Region of STS.
     pub(super) region: Option<Spanned<String>>,
     /// URL of STS, of a VPC endpoint for example.
+    #[schemars(extend("format" = "uri"))]
     pub(super) sts_endpoint: Option<Spanned<String>>,
     /// Maximum number of callers whose credentials are kept.
     pub(super) max_sessions: Option<Spanned<u32>>,

@@ -92,17 +92,17 @@ fn errors_name_the_value_and_the_remedy_but_no_secret() {
         (
             "endpoint = \"http://u:s3cret@h:1\"",
             &[],
-            "\"...@h:1\" is not a collector's URL",
+            "\"http://[redacted]@h:1\" is not a collector's URL",
         ),
         (
             "endpoint = \"http://u:s3cret?@h:1\"",
             &[],
-            "\"...\" is not a collector's URL",
+            "\"http://[redacted]\" is not a collector's URL",
         ),
         (
             "endpoint = \"http://h:1?key=s3cret\"",
             &[],
-            "\"http://h:1\" is not a collector's URL",
+            "\"http://h:1?[redacted]\" is not a collector's URL",
         ),
         ("timeout = \"0s\"", &[], "is not a valid duration"),
         (

@@ -143,7 +143,7 @@ fn mistakes_in_the_keys_endpoint_are_reported_with_line_and_remedy() {
                 "https://keys",
                 "https://me:hunter2@keys",
                 22,
-                "use authorization_env",
+                "set authorization",
             ),
             (
                 "url = \"https://keys.example.com/lookup\"\n",
@@ -155,27 +155,21 @@ fn mistakes_in_the_keys_endpoint_are_reported_with_line_and_remedy() {
             ("timeout = \"2s\"", "capacity = 0", 23, "capacity is 0"),
             (
                 "timeout = \"2s\"",
-                "authorization_env = \"NO_SUCH_VARIABLE\"",
+                "authorization = \"env:NO_SUCH_VARIABLE\"",
                 23,
                 "\"NO_SUCH_VARIABLE\"",
             ),
             (
                 "timeout = \"2s\"",
-                "authorization_file = \"/no/such/file\"",
+                "authorization = \"file:/no/such/file\"",
                 23,
-                "cannot read /no/such/file",
+                "cannot read the file \"/no/such/file\"",
             ),
             (
                 "timeout = \"2s\"",
-                "authorization_env = \"A\"\nauthorization_file = \"b\"",
-                24,
-                "there is an authorization_env already",
-            ),
-            (
-                "timeout = \"2s\"",
-                "authorization = \"hunter2\"",
+                "authorization = \"hunter2\\n\"",
                 23,
-                "unknown field",
+                "authorization is not the value of a header",
             ),
             (
                 "[verify]\nservice = \"execute-api\"",

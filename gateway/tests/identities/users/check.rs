@@ -96,7 +96,7 @@ fn mistakes_are_reported_with_line_and_remedy() {
             pool,
             &*format!("{pool}cognito_endpoint = \"cognito\"\n"),
             9,
-            "\"cognito\" is not a URL",
+            "\"cognito\" is not a URL without user and query",
         ),
         (
             pool,

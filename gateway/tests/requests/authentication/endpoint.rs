@@ -58,7 +58,7 @@ impl Endpoint {
     /// Returns the gateway's table, with a variable `KEYS_AUTHORIZATION`.
     pub(super) fn table(&self, more: &str) -> String {
         format!(
-            "[verify.keys_endpoint]\nurl = \"http://{}/lookup\"\nauthorization_env = \"KEYS_AUTHORIZATION\"\n{more}",
+            "[verify.keys_endpoint]\nurl = \"http://{}/lookup\"\nauthorization = \"env:KEYS_AUTHORIZATION\"\n{more}",
             self.address
         )
     }

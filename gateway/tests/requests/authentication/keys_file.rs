@@ -16,7 +16,7 @@ use super::{
     key, metrics, signatures, signed_status, verified_config,
 };
 use crate::support::{
-    TempFile, TestOrigin,
+    Gateway, TempFile, TestOrigin,
     logging::{LoggingGateway, OK},
 };
 
@@ -24,6 +24,14 @@ use crate::support::{
 fn replace(path: &str, text: &str) {
     let next = TempFile::new(text);
     fs::rename(&next.path, path).expect("renamed");
+}
+
+/// Waits until the gateway accepts a key.
+async fn wait_for_key(gateway: &Gateway, id: &str) {
+    let started = Instant::now();
+    while signed_status(gateway, id).await != 200 {
+        assert!(started.elapsed() < Duration::from_secs(20), "not followed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,10 +46,7 @@ async fn replaced_keys_file_is_followed_and_a_broken_one_is_not() {
     assert_eq!(signed_status(gateway, "AKIDNEW").await, 403);
 
     replace(&keys.path, &file("AKIDNEW"));
-    let started = Instant::now();
-    while signed_status(gateway, "AKIDNEW").await != 200 {
-        assert!(started.elapsed() < Duration::from_secs(20), "not followed");
-    }
+    wait_for_key(gateway, "AKIDNEW").await;
     assert_eq!(signed_status(gateway, "AKIDOLD").await, 403);
 
     replace(
@@ -55,16 +60,30 @@ async fn replaced_keys_file_is_followed_and_a_broken_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_secrets_in_the_keys_file_are_followed() {
+    let origin = TestOrigin::start(OK).await;
+    let secret = TempFile::new("outdated");
+    let keys = TempFile::new(&format!(
+        "[[key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"file:{}\"\n",
+        secret.path
+    ));
+    let verify = format!("{}keys_file = \"{}\"\n", signatures(), keys.path);
+    let gateway = Gateway::with_config(&verified_config(&origin, &verify));
+    assert_eq!(signed_status(&gateway, "AKIDALICE").await, 403);
+    replace(&secret.path, SECRET);
+    wait_for_key(&gateway, "AKIDALICE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reload_keeps_the_keys_of_issuers_and_of_the_endpoint() {
     let issuer = Issuer::start().await;
     let endpoint = Endpoint::start().await;
     endpoint.add("AKIDALICE", json!({ "secret_access_key": SECRET }));
     let origin = TestOrigin::start(OK).await;
     let secret = TempFile::new(AUTHORIZATION);
-    let table = endpoint.table("ttl = \"1h\"\n").replace(
-        "authorization_env = \"KEYS_AUTHORIZATION\"",
-        &format!("authorization_file = \"{}\"", secret.path),
-    );
+    let table = endpoint
+        .table("ttl = \"1h\"\n")
+        .replace("env:KEYS_AUTHORIZATION", &format!("file:{}", secret.path));
     let verify = signatures() + &table + &issuer.verify();
     let config = verified_config(&origin, &verify);
     let logged = LoggingGateway::start(&config);

@@ -1,7 +1,7 @@
 //! Headers that routes change: of requests before they are signed, and of responses.
 
 use super::{OK, request};
-use crate::support::{Gateway, TestOrigin, exchange};
+use crate::support::{Gateway, TempFile, TestOrigin, exchange};
 
 /// Returns a configuration with one origin and one route, with `more` keys each.
 fn config(url: &str, origin: &str, route: &str) -> String {
@@ -66,6 +66,23 @@ async fn request_headers_are_removed_copied_set_and_added_before_signing() {
         "{signed:?}"
     );
     assert!(!signed.contains(&"x-api-key"), "{signed:?}");
+}
+
+#[tokio::test]
+async fn clients_cannot_drop_the_moved_authorization() {
+    let origin = TestOrigin::start(OK).await;
+    let url = format!("http://{}", origin.address);
+    let gateway = Gateway::with_config(&config(&url, API, "authorization = \"move:x-token\"\n"));
+    for connection in ["x-token", "close, X-Token", "close, x-private, x-token"] {
+        let sent =
+            format!("authorization: Bearer alice\r\nx-private: 1\r\nconnection: {connection}\r\n");
+        let response = exchange(gateway.address, &request("GET", "/o", &sent, "")).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        let seen = origin.requests().pop().expect("a request");
+        assert_eq!(values(&seen, "x-token"), ["Bearer alice"], "{seen}");
+        let is_dropped = connection.contains("x-private");
+        assert_eq!(values(&seen, "x-private").is_empty(), is_dropped, "{seen}");
+    }
 }
 
 /// A client's copy of a header that the client does not send is removed, too.
@@ -270,6 +287,28 @@ async fn responses_to_moved_authorization_are_not_shared() {
         let headers = format!("authorization: Bearer {token}\r\n");
         exchange(gateway.address, &request("GET", "/o", &headers, "")).await;
         assert_eq!(origin.requests().len(), sent, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn values_of_response_headers_may_be_references() {
+    let origin = TestOrigin::start(OK).await;
+    let url = format!("http://{}", origin.address);
+    let file = TempFile::new("from-file\n");
+    let route = format!(
+        "[route.response_headers]\nset = {{ x-a = \"env:SERVED_BY\" }}\nadd = {{ x-b = \"file:{}\", \
+         x-c = \"env:SERVED_BY\" }}\n",
+        file.path
+    );
+    let text = config(&url, API, &route);
+    let gateway = Gateway::with_config_and_env(&text, &[("SERVED_BY", "from-env")]);
+    let response = exchange(gateway.address, &request("GET", "/o", "", "")).await;
+    for (name, value) in [
+        ("x-a", "from-env"),
+        ("x-b", "from-file"),
+        ("x-c", "from-env"),
+    ] {
+        assert_eq!(response.header(name), Some(value), "{name}");
     }
 }
 
