@@ -18,7 +18,7 @@ mod strict_stream;
 mod tests;
 pub(crate) mod tls;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use prometheus::IntGauge;
 use tokio::{
@@ -37,6 +37,8 @@ use crate::{BoxError, config, open_files, service::Respond};
 
 /// Maximum number of connections to the admin port.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
+/// Time in which handshakes end.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(500);
 
 /// A bound listener, and the signals that stop it.
 pub(crate) struct Server {
@@ -110,6 +112,13 @@ pub(crate) async fn serve(
     tokio::select! {
         () = acceptor.run(&listener.tcp, &open, &permits) => {}
         () = drained => {}
+    }
+    if listener.release_handshakes() {
+        tokio::select! {
+            () = acceptor.run(&listener.tcp, &open, &permits) => {}
+            () = time::sleep(HANDSHAKE_TIME) => {}
+            () = signals.next() => {}
+        }
     }
     // The next process accepts the connections of a shared listener.
     if !listener.is_shared

@@ -5,7 +5,6 @@ Debian."""
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -14,10 +13,12 @@ import tempfile
 import time
 
 import checks
+import debian
 from checks import check
+from debian import SUDO
 
 RELEASE = pathlib.Path(__file__).parent.parent / "release"
-SUDO = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
+KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CONFIG = "/etc/sigv4-gateway/gateway.toml"
 ENVIRONMENT = "/etc/sigv4-gateway/environment"
 MIRROR = "http://deb.debian.org/debian"
@@ -34,31 +35,14 @@ def run(*words, **more):
     return ran.stdout.strip()
 
 
-def ensure_tools():
-    programs = {"debootstrap": "debootstrap", "lintian": "lintian", "systemd-nspawn": "systemd-container"}
-    missing = [package for program, package in programs.items() if not find(program)]
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        sys.exit(f"scripts/interop needs {', '.join(missing)}")
-    run(*SUDO, "apt-get", "update", "-qq")
-    run(*SUDO, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "debian-archive-keyring", *missing)
-
-
-def find(program):
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
 def clean_debian(folder):
     """Copies a Debian that is downloaded once."""
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    base = cache / "tower-sigv4" / f"debian-12-{hashlib.sha256(BASE.encode()).hexdigest()[:8]}"
+    base = debian.CACHE / f"debian-12-{hashlib.sha256(BASE.encode()).hexdigest()[:8]}"
     if not base.exists():
         new = base.with_suffix(".new")
         run(*SUDO, "rm", "-rf", new)
-        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        make = [f"--keyring={keyring}", "--variant=minbase", f"--include={BASE}", "bookworm", new, MIRROR]
-        run(*SUDO, find("debootstrap"), *make, timeout=500)
+        make = [f"--keyring={KEYRING}", "--variant=minbase", f"--include={BASE}", "bookworm", new, MIRROR]
+        run(*SUDO, debian.find("debootstrap"), *make, timeout=500)
         run(*SUDO, "mv", new, base)
     run(*SUDO, "cp", "-a", "--reflink=auto", base, folder)
 
@@ -254,7 +238,9 @@ def purge(machine):
 
 
 def main(program):
-    ensure_tools()
+    debian.ensure(debootstrap="debootstrap", lintian="lintian", **{"systemd-nspawn": "systemd-container"})
+    if not KEYRING.exists():
+        debian.install("debian-archive-keyring")
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         for revision in ("1", "2"):

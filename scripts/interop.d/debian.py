@@ -1,6 +1,5 @@
 """Installs or unpacks Debian's packages of missing programs."""
 
-import contextlib
 import os
 import pathlib
 import shutil
@@ -8,21 +7,24 @@ import subprocess
 import sys
 import tempfile
 
+APT = pathlib.Path(__file__).resolve().parent.parent / "apt"
+SUDO = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tower-sigv4"
 
 
 def ensure(**packages):
-    """Installs the packages whose programs, the names of the arguments, are missing. Starts no service."""
-    missing = [package for program, package in packages.items() if not shutil.which(program)]
-    if not missing:
-        return
-    if not shutil.which("apt-get") or os.getuid() != 0:
-        sys.exit(f"scripts/interop needs {', '.join(missing)}")
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with services_disabled():
-        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-        subprocess.run(install, check=True, stdout=sys.stderr, env=environment)
+    """Installs the packages whose programs, the names of the arguments, are missing."""
+    if missing := [package for program, package in packages.items() if not find(program)]:
+        install(*missing)
+
+
+def install(*packages):
+    if subprocess.run([APT, *packages], stdout=sys.stderr).returncode:
+        sys.exit(f"scripts/interop needs {', '.join(packages)}")
+
+
+def find(program):
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 def unpack(package, *programs):
@@ -39,8 +41,7 @@ def unpack(package, *programs):
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         # As another user apt cannot write into the folder.
         download = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package]
-        if os.getuid() == 0:
-            subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
+        subprocess.run([*SUDO, "apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
         subprocess.run(download, check=True, stdout=sys.stderr, cwd=work)
         (archive,) = pathlib.Path(work).glob("*.deb")
         subprocess.run(["dpkg", "--extract", archive, pathlib.Path(work) / "root"], check=True)
@@ -51,17 +52,3 @@ def unpack(package, *programs):
         sys.exit(f"scripts/interop: the package {package} has no {', '.join(missing)}")
     return [str(folder / program) for program in programs]
 
-
-@contextlib.contextmanager
-def services_disabled():
-    # An existing policy stays: containers usually have the same.
-    policy = pathlib.Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        yield
-    finally:
-        if ours:
-            policy.unlink()

@@ -47,8 +47,8 @@ def cluster(ports):
     return f'redis = [{urls}]\nredis_mode = "cluster"'
 
 
-def start_gateway(origin, cache, log, env=None, rate=None):
-    """Returns the process, its address, and the address of its admin port."""
+def start_gateway(origin, cache, log, env=None, more=""):
+    """Returns the process, its address, and the address of its admin port. More tables come before the route."""
     config = f"""
         [server]
         listen = "127.0.0.1:0"
@@ -66,13 +66,13 @@ def start_gateway(origin, cache, log, env=None, rate=None):
         url = "http://127.0.0.1:{origin}"
         service = "execute-api"
         region = "us-east-1"
+        {more}
         [[route]]
+        name = "all"
         path = "/"
         origin = "a"
         cache = true
     """
-    if rate:
-        config += f'rate = "{rate}"\n'
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config)
         file.flush()
@@ -94,8 +94,8 @@ def create_cluster(ports):
 
 
 @contextlib.contextmanager
-def gateway(origin, cache, log, env=None, rate=None):
-    process, address, admin = start_gateway(origin, cache, log, env, rate)
+def gateway(origin, cache, log, env=None, more=""):
+    process, address, admin = start_gateway(origin, cache, log, env, more)
     with process:
         try:
             yield address, admin

@@ -79,6 +79,8 @@ pub(crate) struct Listener {
     pub(super) tcp: TcpListener,
     /// Another process has it open, too, and accepts the connections that this one leaves.
     pub(super) is_shared: bool,
+    /// Another process may have a listener of its own on the port.
+    reuse_port: bool,
 }
 
 impl Listener {
@@ -95,12 +97,37 @@ impl Listener {
             return Ok(Self {
                 tcp,
                 is_shared: true,
+                reuse_port: false,
             });
         }
         Ok(Self {
             tcp: bind(address, reuse_port)?,
             is_shared: false,
+            reuse_port,
         })
+    }
+
+    /// Lets the other listeners on the port complete handshakes that are new from now on. Returns `true` if older ones
+    /// need time to end.
+    ///
+    /// Linux chooses the listener at the first packet, and resets a connection whose listener has closed before the last.
+    /// With a backlog of 0 it sends SYN cookies, which any listener on the port accepts, for all but one handshake at a
+    /// time, and queues at most one connection, so that at most these two are reset.
+    #[cfg(target_os = "linux")]
+    pub(super) fn release_handshakes(&self) -> bool {
+        if !self.reuse_port || migrates_handshakes() {
+            return false;
+        }
+        let released = rustix::net::listen(&self.tcp, 0);
+        if let Err(error) = released {
+            tracing::warn!("connections that are being opened may be reset: {error}");
+        }
+        released.is_ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn release_handshakes(&self) -> bool {
+        false
     }
 
     /// Returns the address, with the port that the system has chosen.
@@ -111,6 +138,13 @@ impl Listener {
     pub(crate) fn into_tcp(self) -> TcpListener {
         self.tcp
     }
+}
+
+/// Returns `true` if the kernel passes the handshakes of a closed listener to another one (Linux 5.14).
+#[cfg(target_os = "linux")]
+fn migrates_handshakes() -> bool {
+    let setting = std::fs::read("/proc/sys/net/ipv4/tcp_migrate_req");
+    setting.is_ok_and(|value| value.starts_with(b"1"))
 }
 
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
