@@ -1,16 +1,15 @@
 //! Requests that other clients signed, and nothing changed on the way.
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::{HeaderMap, Request, StatusCode, request::Parts};
 use sha2::{Digest, Sha256};
 use tower_sigv4::{
     doctor::{Cause, Diagnosis, Rejection, SignedRequest, diagnose},
-    sigv4::{Payload, PayloadHash},
+    sigv4::PayloadHash,
 };
 
-use crate::common::{HOST, credentials, now};
+use crate::common::{HOST, credentials};
 
-const DATE: &str = "20150830T123600Z";
+pub(super) const DATE: &str = "20150830T123600Z";
 const MISMATCH: &str =
     "The request signature we calculated does not match the signature you provided.";
 
@@ -49,7 +48,7 @@ pub(super) const CURL: [(&str, &str, &str, &str); 5] = [
     ),
 ];
 
-fn head(target: &str, headers: &[(&str, &str)]) -> Parts {
+pub(super) fn head(target: &str, headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::get(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -160,214 +159,6 @@ pub(super) fn diagnoses_of_curl() -> Vec<Diagnosis> {
 #[test]
 fn forms_of_curl_are_recognized_with_the_secret_and_listed_without() {
     assert_eq!(diagnoses_of_curl().len(), 25);
-}
-
-/// Service, target, headers, canonical path, query and headers of the client, cause's part, signer.
-type Row = (
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-    &'static str,
-    &'static str,
-);
-
-/// Forms that no client on this machine has; the texts are written by hand from the source that `signers.rs` names.
-const FORMS: &[Row] = &[
-    (
-        "es",
-        "/_cat/indices?v&h=a:b",
-        &[("user-agent", "curl/8.5.0")],
-        "/_cat/indices\nh=a%3Ab&v\nhost:HOST\n",
-        "query",
-        "curl 8.3 to 8.8",
-    ),
-    (
-        "es",
-        "/a%20b?x=1+1",
-        &[("user-agent", "curl/8.12.1")],
-        "/a%20b\nx=1%2B1\nhost:HOST\n",
-        "path",
-        "curl 8.9 to 8.13",
-    ),
-    (
-        "es",
-        "/a?x=1%2B1",
-        &[("user-agent", "curl/8.14.1")],
-        "/a\nx=1%201\nhost:HOST\n",
-        "query",
-        "curl 8.14 to 8.18",
-    ),
-    (
-        "execute-api",
-        "/a//b",
-        &[("user-agent", "Go-http-client/1.1")],
-        "/a//b\n\nhost:HOST\n",
-        "path",
-        "the AWS SDKs for Go and Java, version 1, and aws-sigv4-proxy",
-    ),
-    (
-        "execute-api",
-        "/a?q=a:b&c=d",
-        &[("user-agent", "Boto3/1.34.0")],
-        "/a\nc=d&q=a:b\nhost:HOST\n",
-        "query",
-        "botocore",
-    ),
-    (
-        "s3",
-        "/a?x=1&x=2",
-        &[("user-agent", "PostmanRuntime/7.36.0")],
-        "/a\nx=1\nhost:HOST\n",
-        "query",
-        "aws4 (Postman, Insomnia)",
-    ),
-    (
-        "s3",
-        "/a//b",
-        &[("user-agent", "python-requests/2.32")],
-        "/a/b\n\nhost:HOST\n",
-        "path",
-        "requests-aws4auth",
-    ),
-    (
-        "s3",
-        "/a%20b?c=%2F",
-        &[],
-        "/a%2520b\nc=%252F\nhost:HOST\n",
-        "path",
-        "ngx_aws_auth",
-    ),
-    (
-        "execute-api",
-        "/a",
-        &[
-            ("x-note", "a \"b   c\""),
-            ("user-agent", "python-requests/2.32"),
-        ],
-        "/a\n\nhost:HOST\nx-note:a \"b   c\"\n",
-        "header x-note",
-        "requests-aws4auth",
-    ),
-    (
-        "execute-api",
-        "/a",
-        &[("x-note", "1"), ("x-note", "2"), ("user-agent", "node")],
-        "/a\n\nhost:HOST\nx-note:1, 2\n",
-        "header x-note",
-        "aws4fetch",
-    ),
-    (
-        "execute-api",
-        "/a",
-        &[("x-note", "a   b")],
-        "/a\n\nhost:HOST\nx-note:a   b\n",
-        "header x-note",
-        "",
-    ),
-    // Forms of signers that people write themselves.
-    (
-        "execute-api",
-        "/a?q=x%20y",
-        &[],
-        "/a\nq=x+y\nhost:HOST\n",
-        "query",
-        "",
-    ),
-    (
-        "execute-api",
-        "/a%28b?q=%28x%2A",
-        &[],
-        "/a%2528b\nq=(x*\nhost:HOST\n",
-        "query",
-        "",
-    ),
-    (
-        "execute-api",
-        "/a(b)",
-        &[("x-note", "a   b")],
-        "/a(b)\n\nhost:HOST\nx-note:a   b\n",
-        "path",
-        "curl 7.86 to 8.2",
-    ),
-    (
-        "execute-api",
-        "/a?b=1:2&a=3:4",
-        &[],
-        "/a\nb=1%3A2&a=3%3A4\nhost:HOST\n",
-        "query",
-        "",
-    ),
-    (
-        "execute-api",
-        "/a",
-        &[],
-        "/a\n\nhost:HOST:443\n",
-        "host",
-        "",
-    ),
-];
-
-#[test]
-fn forms_of_known_signers_are_recognized() {
-    let key = credentials();
-    for (service, target, headers, canonical, part, signer) in FORMS {
-        let has_note = headers.iter().any(|(name, _)| *name == "x-note");
-        let names = if has_note { ";x-note" } else { "" };
-        let lines = canonical.replace("HOST", HOST);
-        let (before, notes) = match lines.find("x-note") {
-            Some(at) => lines.split_at(at),
-            None => (&*lines, ""),
-        };
-        let hash = PayloadHash::EMPTY;
-        let client =
-            format!("GET\n{before}x-amz-date:{DATE}\n{notes}\nhost;x-amz-date{names}\n{hash}");
-        let digest: String = Sha256::digest(&client)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let scope = format!("20150830/us-east-1/{service}/aws4_request");
-        let to_sign = format!("AWS4-HMAC-SHA256\n{DATE}\n{scope}\n{digest}");
-        let signing_key =
-            generate_signing_key(key.secret_access_key(), now(), "us-east-1", service);
-        let signature = calculate_signature(signing_key, to_sign.as_bytes());
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders=host;x-amz-date{names}, \
-             Signature={signature}"
-        );
-        let all = [
-            &[
-                ("host", HOST),
-                ("x-amz-date", DATE),
-                ("authorization", &*authorization),
-            ],
-            *headers,
-        ]
-        .concat();
-        let request = SignedRequest::from_parts(&head(target, &all), Some(Payload::Hash(hash)))
-            .expect("signed")
-            .with_secret_access_key(key.secret_access_key());
-        let diagnosis = diagnose(&opaque(), Some(&request)).expect("a mismatch");
-        assert_eq!(
-            diagnosis.cause(),
-            Cause::ClientForm,
-            "{target}: {diagnosis}"
-        );
-        assert_eq!(
-            diagnosis.client_canonical_request(),
-            Some(&*client),
-            "{target}"
-        );
-        let forms = diagnosis.client_forms();
-        let form = forms
-            .iter()
-            .find(|form| form.part == *part)
-            .unwrap_or_else(|| panic!("{target}: {forms:?}"));
-        assert!(
-            form.signers.contains(signer) || signer.is_empty() && form.signers.is_empty(),
-            "{target}: {form:?}"
-        );
-    }
 }
 
 #[test]

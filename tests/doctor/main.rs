@@ -8,6 +8,7 @@ mod common;
 mod logged;
 mod other_errors;
 mod signature_errors;
+mod signers;
 mod verifier;
 
 use std::{collections::BTreeSet, time::Duration};
