@@ -27,6 +27,14 @@ const FORMS: &[Row] = &[
     (
         "es",
         "/_cat/indices?v&h=a:b",
+        &[("user-agent", "curl/7.81.0"), ("host", "localhost:9200")],
+        "/_cat/indices\nv&h=a:b\nhost:localhost\n",
+        "host",
+        "curl 7.75 to 7.85",
+    ),
+    (
+        "es",
+        "/_cat/indices?v&h=a:b",
         &[("user-agent", "curl/8.5.0")],
         "/_cat/indices\nh=a%3Ab&v\nhost:HOST\n",
         "query",
@@ -47,6 +55,14 @@ const FORMS: &[Row] = &[
         "/a\nx=1%201\nhost:HOST\n",
         "query",
         "curl 8.14 to 8.18",
+    ),
+    (
+        "es",
+        "/x//y%20z?v&b=2&a=1",
+        &[("user-agent", "curl/8.19.0")],
+        "/x//y%2520z\na=1&b=2&v=\nhost:HOST\n",
+        "path",
+        "curl 8.19 and later",
     ),
     (
         "execute-api",
@@ -79,6 +95,44 @@ const FORMS: &[Row] = &[
         "/a/b\n\nhost:HOST\n",
         "path",
         "requests-aws4auth",
+    ),
+    (
+        "execute-api",
+        "/a//b?q=a:b&c=d",
+        &[
+            ("user-agent", "python-requests/2.32"),
+            ("host", "localhost:8443"),
+        ],
+        "/a//b\nc=d&q=a:b\nhost:localhost\n",
+        "host",
+        "aws-requests-auth",
+    ),
+    (
+        "s3",
+        "/a%20b",
+        &[
+            ("user-agent", "python-requests/2.32"),
+            ("host", "localhost:8443"),
+        ],
+        "/a%2520b\n\nhost:localhost\n",
+        "path",
+        "aws-requests-auth",
+    ),
+    (
+        "execute-api",
+        "/a//b/../c",
+        &[],
+        "/a/b/../c\n\nhost:HOST\n",
+        "path",
+        "Envoy",
+    ),
+    (
+        "s3",
+        "/a%20b",
+        &[],
+        "/a%2520b\n\nhost:HOST\n",
+        "path",
+        "Envoy",
     ),
     (
         "s3",
@@ -185,15 +239,10 @@ fn forms_of_known_signers_are_recognized() {
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders=host;x-amz-date{names}, \
              Signature={signature}"
         );
-        let all = [
-            &[
-                ("host", HOST),
-                ("x-amz-date", DATE),
-                ("authorization", &*authorization),
-            ],
-            *headers,
-        ]
-        .concat();
+        let own = [("x-amz-date", DATE), ("authorization", &*authorization)];
+        let has_host = headers.iter().any(|(name, _)| *name == "host");
+        let hosts: &[_] = if has_host { &[] } else { &[("host", HOST)] };
+        let all = [&own, *headers, hosts].concat();
         let request = SignedRequest::from_parts(&head(target, &all), Some(Payload::Hash(hash)))
             .expect("signed")
             .with_secret_access_key(key.secret_access_key());
