@@ -61,7 +61,7 @@ pub(crate) use self::{
     source::ConfigText,
     telemetry::Telemetry,
     text::value_hash,
-    value::{Spanned, duration, header_name, located, secret_header},
+    value::{Spanned, duration, header_name, located, secret_header, with_commands},
     verify::VerifySection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::{EndpointSecret, KeysEndpointSettings},
