@@ -102,7 +102,6 @@ impl ActiveConfig {
             drop(scope::target(section, origin)?);
             warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
-        warnings.extend(identity::warnings(&identities));
         identity::check_logins(file, &identities)?;
         file.check_origin_names()?;
         file.check_route_names()?;
@@ -135,6 +134,8 @@ impl ActiveConfig {
             warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
         warnings.extend(route::hidden_warnings(&file.route, &rules, text));
+        let is_used = |name: &str| used_identities.contains_key(name);
+        warnings.extend(identity::warnings(&identities, is_used));
         warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(

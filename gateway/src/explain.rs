@@ -35,9 +35,12 @@ const RESPONSE_ONLY: &str = "Based on the response alone; the output of curl -v 
                              exact diagnosis.";
 const HAR_WITHOUT_AUTHORIZATION: &str = "Browsers omit authorization from a HAR file unless it is saved with sensitive \
                                          data.";
-const HEAD_REASONS: &str = "the response to a HEAD request has no body, so it does not state a reason; repeat the \
-                            request with GET. Known reasons: a URL that is presigned for GET, no s3:ListBucket for a \
-                            key that does not exist, an expired token, a wrong clock";
+const HEAD_REASONS: &str = "the response has no body, as any response to a HEAD request (curl -I), so it does not \
+                            state a reason; repeat the request with GET and curl -v. Known reasons: a URL that is \
+                            presigned for GET, no s3:ListBucket for a key that does not exist, an expired token, a \
+                            wrong clock";
+const UNCHECKED: &str =
+    "The given secret access key was not checked, since the request is unknown.";
 
 /// Maximum length of an exchange that is sent to the status page, in bytes.
 pub(crate) const MAX_SAVED_LEN: u64 = 1024 * 1024;
@@ -118,10 +121,8 @@ impl Explanation {
                 derived: None,
             });
         }
-        let is_head = exchange
-            .request
-            .as_ref()
-            .is_some_and(|(head, _)| head.method == Method::HEAD);
+        let method = exchange.request.as_ref().map(|(head, _)| &head.method);
+        let may_be_head = method.is_none_or(|name| name == Method::HEAD);
         let has_response = exchange.response.is_some();
         let (status, headers) = exchange
             .response
@@ -134,7 +135,8 @@ impl Explanation {
                 status,
                 StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN
             );
-            if is_head && is_unexplained && exchange.body.trim().is_empty() {
+            let is_bodyless = has_response && exchange.body.trim().is_empty();
+            if may_be_head && is_unexplained && is_bodyless {
                 return HEAD_REASONS.to_owned();
             }
             let subject = if has_response {
@@ -175,9 +177,13 @@ impl Explanation {
             }
             None => (own, shown),
         };
+        // That of the environment may belong to another client.
+        let is_unchecked =
+            note.is_some() && secret.is_some_and(|given| given.access_key_id.is_none());
+        let unchecked = is_unchecked.then(|| UNCHECKED.to_owned());
         Ok(Self {
             diagnosis: Some(diagnosis),
-            note: joined([exchange.note, note]),
+            note: joined([exchange.note, note, unchecked]),
             signed,
             derived,
         })
@@ -220,7 +226,7 @@ impl Explanation {
     }
 }
 
-fn joined(notes: [Option<String>; 2]) -> Option<String> {
+fn joined<const N: usize>(notes: [Option<String>; N]) -> Option<String> {
     let all: Vec<_> = notes.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("\n"))
 }

@@ -88,7 +88,7 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) 
         );
     }
     if let Some(diagnosis) = response.extensions().get::<Diagnosis>()
-        && concerns_gateway(diagnosis)
+        && concerns_gateway(response.status(), diagnosis)
     {
         let cause = diagnosis.cause();
         let text =
@@ -114,8 +114,10 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) 
 }
 
 /// Returns `true` if the origin rejected the gateway. Its message may quote the gateway's session token.
-fn concerns_gateway(diagnosis: &Diagnosis) -> bool {
+fn concerns_gateway(status: StatusCode, diagnosis: &Diagnosis) -> bool {
     match diagnosis.cause() {
+        // Clients of S3 know its redirects to the region of a bucket.
+        _ if status.is_redirection() => false,
         Cause::NotAllowed | Cause::RouteMissing => false,
         // Without differences, the hash is one that the client sent and the gateway trusts.
         Cause::BodyChanged | Cause::PayloadKind => !diagnosis.differences().is_empty(),

@@ -21,6 +21,9 @@
 //! | timeout | of the origin |
 //! | client | connections to the origins |
 
+#[cfg(test)]
+mod redirect_tests;
+
 use std::sync::Arc;
 
 use axum::body::Body;

@@ -201,6 +201,21 @@ async fn origin_timeout(settings: Option<UpstreamSettings>, wait: OriginWait) {
 }
 
 #[cfg(test)]
+impl Client {
+    /// Creates a client that connects to this address for all hosts.
+    pub(crate) fn connected_to(address: std::net::SocketAddr) -> Result<Self, BoxError> {
+        let url: http::Uri = format!("http://{address}").parse()?;
+        let connector = Connectors::new()?.http1();
+        let redirected = tower::ServiceExt::map_request(connector, move |_: http::Uri| url.clone());
+        let pool = legacy::Client::builder(TokioExecutor::new());
+        Ok(Self {
+            http1: pool.build(TimedConnector::new(redirected)),
+            ..Self::new(DEFAULT_WINDOW, None)?
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use tokio::{net::TcpListener, time::Instant};
     use tower::{ServiceBuilder, ServiceExt};

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import pty
 import socketserver
 import subprocess
 import sys
@@ -30,10 +31,18 @@ from requests_aws4auth import AWS4Auth
 GATEWAY = sys.argv[1]
 KEY, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1"
 MESSAGE = "The request signature we calculated does not match the signature you provided. Check your key."
-PACKAGES = ["aws4@1.13.2", "aws4fetch@1.0.20"]
+PACKAGES = ["@aws-sdk/client-s3@3.1175.0", "aws4@1.13.2", "aws4fetch@1.0.20", "axios@1.21.1"]
+# Targets, the part of each that curl signs in another form, and the first version that signs it as AWS derives it.
+CURL = [
+    ("/_cat/indices?v", "query", (8, 9)),
+    ("/a-*/_search?q=a:b", "path", (8, 9)),
+    ("/x//y", "path", None),
+    ("/doc/a%20b", "path", (8, 14)),
+    ("/x?b=2&a=1", "query", (8, 3)),
+]
 passed = 0
 # Ignore the machine's settings.
-for name in [name for name in os.environ if name.startswith("AWS_")]:
+for name in [name for name in os.environ if name.startswith("AWS_") or name == "NO_COLOR"]:
     del os.environ[name]
 os.environ["no_proxy"] = "*"
 
@@ -100,18 +109,65 @@ def explain(saved, secret=None):
     return done.stdout + done.stderr
 
 
-def check(name, saved, part, signer):
-    """Checks the diagnosis without the secret, with it, and with a wrong one."""
+def explain_on_terminal(saved, **variables):
+    """Returns what the gateway writes to a terminal."""
+    reader, terminal = pty.openpty()
+    environment = dict(os.environ, CLIENT_SECRET=SECRET, **variables)
+    command = [GATEWAY, "--explain", "-", "--secret-env", "CLIENT_SECRET"]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=terminal)
+    os.close(terminal)
+    process.stdin.write(saved.encode())
+    process.stdin.close()
+    text = b""
+    while True:
+        try:
+            chunk = os.read(reader, 4096)
+        except OSError:  # the end on Linux
+            break
+        if not chunk:
+            break
+        text += chunk
+    os.close(reader)
+    if process.wait(timeout=60) != 0:
+        sys.exit(f"--explain on a terminal fails: {text}")
+    return text.decode()
+
+
+def check_colors(saved):
+    """Checks that a terminal gets colors, unless NO_COLOR has a value (https://no-color.org)."""
     global passed
-    for secret, cause, words in [
-        (None, "secret-or-client", [f"  {part}: ", signer, "and AWS derives"]),
-        (SECRET, "client-form", [f"  {part}: ", signer, "First line that differs"]),
-        ("another-secret", "secret-or-client", ["did not make this signature"]),
-    ]:
-        text = explain(saved, secret)
-        if not text.startswith(f"cause  {cause}\n") or not all(word in text for word in words) or SECRET in text:
-            sys.exit(f"{name}: not {cause} with {words}: {text}\n{saved}")
+    for variables, is_colored in [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)]:
+        text = explain_on_terminal(saved, **variables)
+        colors = [f"\x1b[{code}m" in text for code in (31, 32, 0)]
+        if not text.startswith("cause  client-form\r\n") or colors != [is_colored] * 3:
+            sys.exit(f"colors with {variables}: {colors}: {text!r}")
         passed += 1
+    if "\x1b" in explain(saved, SECRET):
+        sys.exit("a pipe gets colors")
+    passed += 1
+
+
+def check(name, saved, part, signer):
+    """Checks the diagnosis without the secret, with it, and with a wrong one.
+
+    Without `part` the client has signed what AWS derives, so that the origin has another secret."""
+    if part:
+        right = ("client-form", [f"  {part}: ", signer, "First line that differs"])
+        without = [f"  {part}: ", signer, "and AWS derives"]
+    else:
+        right = ("wrong-secret", ["the given secret access key made this signature"])
+        without = ["the origin derived the request as it was sent"]
+    wrong = ("secret-or-client", ["did not make this signature"])
+    for secret, (cause, words) in [(None, ("secret-or-client", without)), (SECRET, right), ("another-secret", wrong)]:
+        check_text(name, saved, secret, cause, words)
+
+
+def check_text(name, saved, secret, cause, words):
+    global passed
+    text = explain(saved, secret)
+    if not text.startswith(f"cause  {cause}\n") or not all(word in text for word in words) or SECRET in text:
+        sys.exit(f"{name}: not {cause} with {words}: {text}\n{saved}")
+    passed += 1
 
 
 def botocore_log(url):
@@ -139,28 +195,27 @@ def botocore_log(url):
 
 def check_log(log):
     """Checks the diagnosis of a log, whose signature a secret proves right or wrong."""
-    global passed
     for secret, words in [
         (None, "the secret access key does not belong to the"),
         (SECRET, "the given secret access key made this signature"),
         ("another-secret", "did not make this signature with the given secret access key"),
     ]:
-        text = explain(log, secret)
-        if not text.startswith("cause  wrong-secret\n") or words not in text or SECRET in text:
-            sys.exit(f"the log of botocore: not {words}: {text}\n{log}")
-        passed += 1
+        check_text("the log of botocore", log, secret, "wrong-secret", [words])
 
 
 def node(script, *arguments):
+    """Returns what a script prints."""
     tools = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "tower-sigv4", "tools", "explain_node")
-    wanted = tools / "-".join(PACKAGES)
+    wanted = tools / "-".join(PACKAGES).replace("/", "-")
     if not wanted.exists():
         tools.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--prefix", str(tools), "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(command + ["--loglevel", "error", *PACKAGES], check=True, stdout=sys.stderr, timeout=300)
         wanted.touch()
-    environment = dict(os.environ, NODE_PATH=str(tools / "node_modules"))
-    subprocess.run(["node", "-e", script, *arguments], env=environment, check=True, timeout=60)
+    environment = dict(os.environ, NODE_NO_WARNINGS="1", NODE_PATH=str(tools / "node_modules"))
+    command = ["node", "-e", script, *arguments]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60)
+    return done.stdout
 
 
 AWS4 = """
@@ -177,6 +232,21 @@ const { AwsClient } = require("aws4fetch")
 const keys = { accessKeyId: "%s", secretAccessKey: "%s", service: "s3", region: "us-east-1", retries: 0 }
 new AwsClient(keys).fetch(`http://127.0.0.1:${port}${path}`).then((r) => r.text())
 """ % (KEY, SECRET)
+# Each prints an error of its client as an application does.
+AXIOS = """
+const [port, path] = process.argv.slice(1)
+const keys = { accessKeyId: "%s", secretAccessKey: "%s" }
+const host = `127.0.0.1:${port}`
+const { headers } = require("aws4").sign({ host, path, service: "s3", region: "us-east-1" }, keys)
+require("axios").get(`http://${host}${path}`, { headers }).catch((error) => console.log(error))
+""" % (KEY, SECRET)
+SDK = """
+const { GetObjectCommand, S3Client } = require("@aws-sdk/client-s3")
+const credentials = { accessKeyId: "%s", secretAccessKey: "%s" }
+const endpoint = `http://127.0.0.1:${process.argv[1]}`
+const client = new S3Client({ credentials, endpoint, forcePathStyle: true, maxAttempts: 1, region: "us-east-1" })
+client.send(new GetObjectCommand({ Bucket: "bucket", Key: "a b" })).catch((error) => console.log(error))
+""" % (KEY, SECRET)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -190,15 +260,13 @@ with Server(("127.0.0.1", 0), Origin) as server:
     host = f"127.0.0.1:{port}"
 
     # curl's own output, read as it is.
-    for target in ["/_cat/indices?v", "/a-*/_search?q=a:b", "/x//y", "/doc/a%20b", "/x?b=2&a=1"]:
+    version = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[1]
+    for target, part, until in CURL:
         sign = ["--aws-sigv4", f"aws:amz:{REGION}:execute-api", "--user", f"{KEY}:{SECRET}"]
         command = ["curl", "--silent", "--verbose", "--globoff", *sign, url + target]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        version = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[1]
-        # Newer versions have fewer forms of their own.
-        if tuple(map(int, version.split(".")[:2])) < (8, 3):
-            part = "query" if "?v" in target or "b=2" in target else "path"
-            check(f"curl {version} {target}", done.stderr + done.stdout, part, "curl 7.")
+        differs = until is None or tuple(map(int, version.split(".")[:2])) < until
+        check(f"curl {version} {target}", done.stderr + done.stdout, part if differs else None, "curl ")
 
     auth = AWS4Auth(KEY, SECRET, REGION, "s3")
     requests.get(f"{url}/a//b", auth=auth)
@@ -213,6 +281,7 @@ with Server(("127.0.0.1", 0), Origin) as server:
     SigV4Auth(Credentials(KEY, SECRET), "execute-api", REGION).add_auth(request)
     requests.get(request.url, headers=dict(request.headers))
     check("botocore", Origin.saved, "query", "botocore")
+    check_colors(Origin.saved)
 
     check_log(botocore_log(url))
 
@@ -220,6 +289,13 @@ with Server(("127.0.0.1", 0), Origin) as server:
     check("aws4", Origin.saved, "query", "aws4 (Postman, Insomnia)")
     node(AWS4FETCH, str(port), "/bucket?x=1&x=2")
     check("aws4fetch", Origin.saved, "query", "aws4fetch")
+
+    check("the log of axios", node(AXIOS, str(port), "/bucket?x=1&x=2"), "query", "aws4 (Postman, Insomnia)")
+    # It shows what S3 derived, but not the request.
+    log = node(SDK, str(port))
+    words = ['"GET" "/bucket/a%20b" for host', "Based on the response alone"]
+    for secret, more in [(None, []), (SECRET, ["The given secret access key was not checked"])]:
+        check_text("the log of the AWS SDK", log, secret, "mismatch", words + more)
 
     server.shutdown()
 print(passed)

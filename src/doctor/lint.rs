@@ -129,6 +129,8 @@ pub enum LintRule {
     Redirects,
     /// The client retries signed requests with the date and the signature of the first attempt, until they expire.
     Retries,
+    /// The signed host is one of AWS that verifies no signature, such as a registry or a database.
+    UnsignedHost,
     /// Service or region are not those of the signed host.
     Scope,
     /// The session token is signed although the service adds it after signing, or the reverse.

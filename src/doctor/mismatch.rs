@@ -15,6 +15,13 @@ const SIGNED_AGAIN: &str =
 const MADE_BY_GIVEN_SECRET: &str = "the given secret access key made this signature from the canonical request that the origin derived, so the origin \
      has another one for the access key ID";
 
+/// Remedies if a secret is given, but the signed payload is unknown.
+const BODY_UNKNOWN: &[&str] = &[
+    "to check the secret access key, provide the body too: as a raw request (the head, an empty line and the body), or \
+     as the curl command with the headers of the signature",
+    "look for a proxy that changes host, path, query, signed headers or body",
+];
+
 /// Remedy after a check of the secret, which cannot show more.
 const SECRET_CHECKED: &[&str] = &[
     "compare the secret access key with its source",
@@ -52,11 +59,19 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
     let theirs = rejection.string_to_sign.as_deref();
     let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
     let is_same = ours.is_some() && normalized(ours) == normalized(theirs);
+    let scope = theirs
+        .and_then(|text| text.split('\n').nth(2))
+        .map(str::trim_end);
+    let has_other_scope = scope.is_some_and(|derived_scope| derived_scope != own.scope());
     if own.is_derived() {
-        // An origin may show the canonical request alone.
-        let shows_same = theirs.is_none()
-            && normalized(Some(&own.canonical_request))
-                == normalized(rejection.canonical_request.as_deref());
+        // An origin may show the canonical request alone, and a head alone lacks the payload.
+        let payload = match (ours, &derived) {
+            (None, Some(parts)) => parts.payload,
+            _ => "",
+        };
+        let sent = format!("{}{payload}", own.canonical_request);
+        let shows_same = (theirs.is_none() || ours.is_none() && !has_other_scope)
+            && normalized(Some(&sent)) == normalized(rejection.canonical_request.as_deref());
         if let Some(diagnosis) = client_mismatch(own, derived.as_ref(), is_same || shows_same) {
             return diagnosis;
         }
@@ -72,10 +87,7 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
     if let Some(first) = differences.first() {
         return Diagnosis::new(first.cause, first.summary.clone()).with_differences(differences);
     }
-    let scope = theirs
-        .and_then(|text| text.split('\n').nth(2))
-        .map(str::trim_end);
-    if scope.is_some_and(|derived_scope| derived_scope != own.scope()) {
+    if has_other_scope {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
     if derived.is_some() && own.has_token && ours.is_some() && theirs.is_some() {
@@ -95,7 +107,16 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
     } else {
         derived_summary(None)
     };
-    Diagnosis::new(Cause::Mismatch, summary).with_client_forms(own.known_forms())
+    let forms = own.known_forms();
+    if own.has_unchecked_secret() {
+        let unchecked = format!(
+            "{summary}; the given secret access key was not checked, since the body of the request is unknown"
+        );
+        return Diagnosis::new(Cause::Mismatch, unchecked)
+            .with_remedies(BODY_UNKNOWN)
+            .with_client_forms(forms);
+    }
+    Diagnosis::new(Cause::Mismatch, summary).with_client_forms(forms)
 }
 
 /// Diagnoses a request whose canonical request is the text that was signed.
@@ -164,6 +185,10 @@ fn client_mismatch(
             let summary = if matches!(unknown, SecretCheck::Unknown { skips_forms: true }) {
                 "the given secret did not make this signature from AWS's form, and the target is too long to compute \
                  the forms of clients: the secret is wrong, or the client canonicalised in another way"
+            } else if own.string_to_sign.is_none() {
+                "the given secret did not make this signature from AWS's or a known client's form with the payload \
+                 that the origin received: the secret is wrong, the body was changed on the way, or the client \
+                 canonicalised in another way"
             } else {
                 "the given secret did not make this signature from AWS's or a known client's form: it is wrong, or \
                  the client canonicalised in another way"
@@ -174,7 +199,7 @@ fn client_mismatch(
                     .with_client_forms(own.known_forms()),
             );
         }
-        None if is_same => (
+        None if is_same && own.string_to_sign.is_some() => (
             Cause::SecretOrClient,
             "either the secret access key is wrong, or the client canonicalised differently: the origin derived the \
              request as it was sent",

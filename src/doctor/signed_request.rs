@@ -278,6 +278,14 @@ impl SignedRequest {
         Some(signature.check(head, &aws, &payloads, secret))
     }
 
+    /// Returns `true` if a secret is given that [`check_secret`](Self::check_secret) cannot check without the payload.
+    pub(super) fn has_unchecked_secret(&self) -> bool {
+        self.head.is_some()
+            && self.signature.is_some()
+            && self.secret.is_some()
+            && self.string_to_sign.is_none()
+    }
+
     pub(crate) fn new(
         canonical_request: &[u8],
         algorithm: &str,

@@ -94,6 +94,8 @@ pub(crate) enum InferError {
     UnknownRegion(&'static str),
     /// The host verifies no signature, for this reason.
     NotSigned(&'static str),
+    /// The host is not a service of AWS, but a server behind it may verify signatures. The reason names that case.
+    OwnServer(&'static str),
 }
 
 impl SigningSettings {
@@ -162,7 +164,9 @@ impl SigningSettings {
                     .unwrap_or_default();
                 error(format!("belongs to an unknown service{similar}; {remedy}"))
             }
-            Err(InferError::NotSigned(description)) => error(description.to_owned()),
+            Err(InferError::NotSigned(reason) | InferError::OwnServer(reason)) => {
+                error(reason.to_owned())
+            }
             Err(InferError::MultipleServices(names)) => error(format!(
                 "is signed as {names}, depending on the operation; {remedy}"
             )),
@@ -181,9 +185,7 @@ impl<'a> AwsHost<'a> {
                 host.strip_suffix(name)
                     .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             });
-            return Err(domain.map_or(InferError::NotAws, |(_, reason)| {
-                InferError::NotSigned(reason)
-            }));
+            return Err(domain.map_or(InferError::NotAws, |(_, reason)| *reason));
         };
         if rest.split('.').any(str::is_empty) {
             return Err(InferError::NotAws);
@@ -215,7 +217,7 @@ impl<'a> AwsHost<'a> {
             }
         }
         if !is_vpc_endpoint && let Some(reason) = unsigned::reason(&labels) {
-            return Err(InferError::NotSigned(reason));
+            return Err(reason);
         }
         if region.is_none()
             && let Some((_, service)) = find(&MULTI_REGION, &labels)

@@ -9,6 +9,7 @@ use tower_sigv4::{
 
 use crate::common::{HOST, credentials};
 
+pub(super) const DATE: &str = "20150830T123600Z";
 const MISMATCH: &str =
     "The request signature we calculated does not match the signature you provided.";
 
@@ -158,6 +159,32 @@ pub(super) fn diagnoses_of_curl() -> Vec<Diagnosis> {
 #[test]
 fn forms_of_curl_are_recognized_with_the_secret_and_listed_without() {
     assert_eq!(diagnoses_of_curl().len(), 25);
+}
+
+#[test]
+fn a_port_that_the_client_does_not_sign_is_named() {
+    let host = format!("{HOST}:8443");
+    let scope = "20150830/us-east-1/es/aws4_request";
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders=host;x-amz-date, Signature={}",
+        "0".repeat(64)
+    );
+    let headers = [
+        ("host", &*host),
+        ("x-amz-date", DATE),
+        ("authorization", &authorization),
+        ("user-agent", "python-requests/2.32"),
+    ];
+    let request = SignedRequest::from_parts(&head("/", &headers), None).expect("signed");
+    let diagnosis = diagnose(&opaque(), Some(&request)).expect("a mismatch");
+    assert_eq!(diagnosis.cause(), Cause::Mismatch);
+    let forms = diagnosis.client_forms();
+    let form = forms.iter().find(|form| form.part == "host").expect("host");
+    assert_eq!(form.client, format!("{HOST:?}"));
+    assert_eq!(
+        form.signers,
+        ["requests-aws4auth up to 1.3", "aws-requests-auth"]
+    );
 }
 
 /// A query may contain secrets, so that a diagnosis shows no more than a few bytes of it.

@@ -2,6 +2,7 @@
 //! documents.
 
 mod aws_responses;
+mod bodies;
 mod clients;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Forms of signers that no client on this machine has.
+//! Canonical requests of known signers.
 
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use sha2::{Digest, Sha256};
@@ -7,10 +7,10 @@ use tower_sigv4::{
     sigv4::{Payload, PayloadHash},
 };
 
-use super::clients::{head, opaque};
-use crate::common::{HOST, credentials, now};
-
-const DATE: &str = "20150830T123600Z";
+use crate::{
+    clients::{DATE, head, opaque},
+    common::{HOST, credentials, now},
+};
 
 /// Service, target, headers, canonical path, query and headers of the client, cause's part, signer.
 type Row = (
@@ -24,6 +24,14 @@ type Row = (
 
 /// The texts are written by hand from the source that `src/doctor/client_forms/signers.rs` names.
 const FORMS: &[Row] = &[
+    (
+        "es",
+        "/_cat/indices?v&h=a:b",
+        &[("user-agent", "curl/7.81.0"), ("host", "localhost:9200")],
+        "/_cat/indices\nv&h=a:b\nhost:localhost\n",
+        "host",
+        "curl 7.75 to 7.85",
+    ),
     (
         "es",
         "/_cat/indices?v&h=a:b",
@@ -47,6 +55,14 @@ const FORMS: &[Row] = &[
         "/a\nx=1%201\nhost:HOST\n",
         "query",
         "curl 8.14 to 8.18",
+    ),
+    (
+        "es",
+        "/x//y%20z?v&b=2&a=1",
+        &[("user-agent", "curl/8.19.0")],
+        "/x//y%2520z\na=1&b=2&v=\nhost:HOST\n",
+        "path",
+        "curl 8.19 and later",
     ),
     (
         "execute-api",
@@ -79,6 +95,44 @@ const FORMS: &[Row] = &[
         "/a/b\n\nhost:HOST\n",
         "path",
         "requests-aws4auth",
+    ),
+    (
+        "execute-api",
+        "/a//b?q=a:b&c=d",
+        &[
+            ("user-agent", "python-requests/2.32"),
+            ("host", "localhost:8443"),
+        ],
+        "/a//b\nc=d&q=a:b\nhost:localhost\n",
+        "host",
+        "aws-requests-auth",
+    ),
+    (
+        "s3",
+        "/a%20b",
+        &[
+            ("user-agent", "python-requests/2.32"),
+            ("host", "localhost:8443"),
+        ],
+        "/a%2520b\n\nhost:localhost\n",
+        "path",
+        "aws-requests-auth",
+    ),
+    (
+        "execute-api",
+        "/a//b/../c",
+        &[],
+        "/a/b/../c\n\nhost:HOST\n",
+        "path",
+        "Envoy",
+    ),
+    (
+        "s3",
+        "/a%20b",
+        &[],
+        "/a%2520b\n\nhost:HOST\n",
+        "path",
+        "Envoy",
     ),
     (
         "s3",
@@ -185,15 +239,10 @@ fn forms_of_known_signers_are_recognized() {
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders=host;x-amz-date{names}, \
              Signature={signature}"
         );
-        let all = [
-            &[
-                ("host", HOST),
-                ("x-amz-date", DATE),
-                ("authorization", &*authorization),
-            ],
-            *headers,
-        ]
-        .concat();
+        let own = [("x-amz-date", DATE), ("authorization", &*authorization)];
+        let has_host = headers.iter().any(|(name, _)| *name == "host");
+        let hosts: &[_] = if has_host { &[] } else { &[("host", HOST)] };
+        let all = [&own, *headers, hosts].concat();
         let request = SignedRequest::from_parts(&head(target, &all), Some(Payload::Hash(hash)))
             .expect("signed")
             .with_secret_access_key(key.secret_access_key());
@@ -218,30 +267,4 @@ fn forms_of_known_signers_are_recognized() {
             "{target}: {form:?}"
         );
     }
-}
-
-#[test]
-fn a_port_that_the_client_does_not_sign_is_named() {
-    let host = format!("{HOST}:8443");
-    let scope = "20150830/us-east-1/es/aws4_request";
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders=host;x-amz-date, Signature={}",
-        "0".repeat(64)
-    );
-    let headers = [
-        ("host", &*host),
-        ("x-amz-date", DATE),
-        ("authorization", &authorization),
-        ("user-agent", "python-requests/2.32"),
-    ];
-    let request = SignedRequest::from_parts(&head("/", &headers), None).expect("signed");
-    let diagnosis = diagnose(&opaque(), Some(&request)).expect("a mismatch");
-    assert_eq!(diagnosis.cause(), Cause::Mismatch);
-    let forms = diagnosis.client_forms();
-    let form = forms.iter().find(|form| form.part == "host").expect("host");
-    assert_eq!(form.client, format!("{HOST:?}"));
-    assert_eq!(
-        form.signers,
-        ["requests-aws4auth up to 1.3", "aws-requests-auth"]
-    );
 }

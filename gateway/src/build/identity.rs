@@ -148,7 +148,12 @@ pub(super) fn named<'a>(
 }
 
 /// Lists identities that are valid, but costly, and credentials that an origin is likely to reject.
-pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
+///
+/// The default identity of a file that names none counts only if a route uses it.
+pub(super) fn warnings(
+    identities: &Identities,
+    is_used: impl Fn(&str) -> bool,
+) -> Vec<ConfigError> {
     let costly = identities.iter().filter(|it| {
         let role = it.settings().session_role();
         role.is_some_and(Role::has_request_id)
@@ -164,7 +169,8 @@ pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
     };
     let own_sources = identities
         .iter()
-        .filter(|it| it.settings().path.roles.is_empty());
+        .filter(|it| it.settings().path.roles.is_empty())
+        .filter(|it| !it.settings().is_implicit || is_used(it.name()));
     let lines = own_sources.flat_map(credential_warnings);
     costly.map(warning).chain(lines).collect()
 }

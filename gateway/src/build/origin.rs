@@ -16,6 +16,7 @@ use crate::{
     config::{
         BodiesSection, BodySettings, ClientAuthorization, ConfigError, MirroredPresign,
         OriginSection, Payload, RouteSection, Signing, Spanned, header_name, is_s3_family, located,
+        with_commands,
     },
     error::chain,
 };
@@ -89,17 +90,17 @@ fn configured(
     service: SigningSettings,
 ) -> Result<SigningSettings, ConfigError> {
     let mut settings = service;
-    if let Some(token) = section.session_token {
-        settings = settings.with_session_token(token.into());
+    if let Some(token) = &section.session_token {
+        settings = settings.with_session_token(token.get().into());
     } else if settings.service() == "s3express" {
         // The credentials are those of a role or a user, unless the section says that CreateSession made them.
         settings = settings.with_session_token(SessionToken::Signed);
     }
-    if let Some(form) = section.path_form {
-        settings = settings.with_path_form(form.into());
+    if let Some(form) = &section.path_form {
+        settings = settings.with_path_form(form.get().into());
     }
-    if let Some(enabled) = section.payload_header {
-        settings = settings.with_payload_header(enabled);
+    if let Some(enabled) = &section.payload_header {
+        settings = settings.with_payload_header(enabled.get());
     }
     with_signed_headers(section, settings)
 }
@@ -142,7 +143,10 @@ pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigEr
     let client = HttpClient::new();
     let name = section.name.get_ref();
     let warning = |finding: &Finding| {
-        let message = format!("warning: origin {name:?}: {finding}");
+        let message = format!(
+            "warning: origin {name:?}: {}",
+            with_commands(&finding.to_string())
+        );
         ConfigError::at(section.rule_span(finding.rule()), message)
     };
     lint(origin, &client).iter().map(warning).collect()

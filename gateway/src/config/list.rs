@@ -21,8 +21,12 @@ impl<T> OneOrMany<T> {
         &self.values
     }
 
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
     pub(crate) fn error(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError::at(self.span.clone(), message)
+        ConfigError::at(self.span(), message)
     }
 }
 

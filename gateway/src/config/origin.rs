@@ -36,16 +36,16 @@ pub(crate) struct OriginSection {
     #[serde(default)]
     pub(crate) signing: Signing,
     pub(crate) forwarded: Option<ForwardedSelection>,
-    pub(crate) session_token: Option<TokenHeader>,
+    pub(crate) session_token: Option<Spanned<TokenHeader>>,
     pub(crate) signature: Option<Spanned<SignatureForm>>,
     /// Lifetime of a signature in the query.
     expires: Option<Spanned<Quantity>>,
     /// Names, or `"all"`.
     pub(crate) signed_headers: Option<OneOrMany>,
     pub(crate) unsigned_headers: Option<Vec<Spanned<String>>>,
-    pub(crate) path_form: Option<PathFormName>,
+    pub(crate) path_form: Option<Spanned<PathFormName>>,
     pub(crate) wire_form: Option<WireFormName>,
-    pub(crate) payload_header: Option<bool>,
+    pub(crate) payload_header: Option<Spanned<bool>>,
     http2: Option<Spanned<bool>>,
     http2_connections: Option<Spanned<u32>>,
     pub(crate) recovery: Option<bool>,
@@ -176,8 +176,12 @@ impl OriginSection {
                 lists,
                 signing,
                 forwarded,
-                session_token,
-                (signature.as_ref().map(Spanned::get), path_form, wire_form)
+                session_token.as_ref().map(Spanned::get),
+                (
+                    signature.as_ref().map(Spanned::get),
+                    path_form.as_ref().map(Spanned::get),
+                    wire_form,
+                ),
             )
         )
     }
@@ -248,14 +252,21 @@ impl OriginSection {
 
     /// Position of the setting that a lint rule is about.
     pub(crate) fn rule_span(&self, rule: LintRule) -> Range<usize> {
-        match rule {
-            LintRule::Scope => self.service_span(),
-            LintRule::DefaultPort => self.signed_host.as_ref().unwrap_or(&self.url).span(),
-            LintRule::UnsignedPayload | LintRule::HashedPayload => self
-                .payload
-                .as_ref()
-                .map_or_else(|| self.service_span(), Spanned::span),
-            _ => self.url.span(),
+        fn span<T>(setting: &Option<Spanned<T>>) -> Option<Range<usize>> {
+            setting.as_ref().map(Spanned::span)
         }
+        let key = match rule {
+            LintRule::Scope => Some(self.service_span()),
+            LintRule::DefaultPort | LintRule::UnsignedHost => span(&self.signed_host),
+            LintRule::SessionToken => span(&self.session_token),
+            LintRule::PayloadHeader => span(&self.payload_header),
+            LintRule::PathForm => span(&self.path_form),
+            LintRule::SignedHeaders => self.signed_headers.as_ref().map(OneOrMany::span),
+            LintRule::UnsignedPayload | LintRule::HashedPayload | LintRule::PayloadMode => {
+                Some(span(&self.payload).unwrap_or_else(|| self.service_span()))
+            }
+            _ => None,
+        };
+        key.unwrap_or_else(|| self.url.span())
     }
 }

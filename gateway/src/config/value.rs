@@ -94,7 +94,7 @@ pub(crate) fn located<T>(value: &Spanned<T>) -> impl FnOnce(tower_sigv4::Error) 
 }
 
 /// Names the commands that create tokens, where the library names its functions.
-fn with_commands(message: &str) -> String {
+pub(crate) fn with_commands(message: &str) -> String {
     const COMMANDS: [(&str, &str); 6] = [
         ("`token::eks`", "`aws eks get-token`"),
         ("`token::rds`", "`aws rds generate-db-auth-token`"),

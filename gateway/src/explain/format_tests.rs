@@ -56,7 +56,10 @@ fn the_secret_distinguishes_the_client_from_a_wrong_secret() {
         without.starts_with("cause  secret-or-client\nreason either the secret"),
         "{without}"
     );
-    assert!(without.contains("add --secret-env NAME"), "{without}");
+    assert!(
+        without.contains("--explain FILE --secret-env NAME"),
+        "{without}"
+    );
     assert!(
         without.contains("query: curl 7.86 to 8.2 signs the parameters in the order sent, and AWS derives them sorted"),
         "{without}"
@@ -270,11 +273,67 @@ fn errors_that_node_prints_are_parsed() {
 
 #[test]
 fn responses_to_head_state_no_reason() {
-    let saved = curl_output()
+    let to_head = curl_output()
         .replace(&rejection(), "")
         .replace("GET", "HEAD");
-    let error = Explanation::parse(&saved, None).err().unwrap_or_default();
-    assert!(error.contains("repeat the request with GET"), "{error}");
+    let head_alone = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\n\r\n";
+    for saved in [
+        &*to_head,
+        head_alone,
+        &head_alone.replace("403 Forbidden", "400 Bad Request"),
+    ] {
+        let error = Explanation::parse(saved, None).err().unwrap_or_default();
+        for part in [
+            "response to a HEAD request (curl -I)",
+            "repeat the request with GET",
+            "presigned for GET",
+            "no s3:ListBucket",
+            "an expired token",
+            "a wrong clock",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    for saved in [
+        &*to_head.replace("HEAD", "GET"),
+        &head_alone.replace("403 Forbidden", "404 Not Found"),
+        &format!("{head_alone}hello"),
+    ] {
+        let error = Explanation::parse(saved, None).err().unwrap_or_default();
+        assert!(error.contains("does not mention a signature"), "{error}");
+        assert!(!error.contains("HEAD"), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_without_a_request_is_not_checked() {
+    for (secret, is_named) in [
+        (Some(given(SECRET, None)), true),
+        (Some(given(SECRET, Some("AKIDEXAMPLE"))), false),
+        (None, false),
+    ] {
+        let explanation = Explanation::parse(&rejection(), secret.as_ref()).expect("a mismatch");
+        let text = explanation.to_string();
+        assert_eq!(text.contains("was not checked"), is_named, "{text}");
+    }
+}
+
+#[test]
+fn a_post_in_the_output_of_curl_lacks_the_body_that_a_check_needs() {
+    let post = curl_output()
+        .replace("> GET ", "> POST ")
+        .replace("> User-Agent", "> Content-Length: 4\r\n> User-Agent");
+    let opaque = post.replace(&rejection(), &format!("{{\"message\":\"{MISMATCH}\"}}"));
+    let known = given(SECRET, None);
+    let text = Explanation::parse(&opaque, Some(&known))
+        .expect("a mismatch")
+        .to_string();
+    for part in [
+        "was not checked, since the body",
+        "remedy to check the secret",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 /// Hostile texts of the largest size neither panic nor take long.

@@ -60,16 +60,17 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
             "set the client to path-style addressing, or add a route with host = \"{bucket}.NAME\"",
         ],
         Cause::SecretOrClient => &[
-            "check the signature with the secret access key, which stays on this machine: add --secret-env NAME, with \
-             the name of the environment variable that has it",
+            "check the signature with the secret access key, which stays on the machine: sigv4-gateway --explain FILE \
+             --secret-env NAME, with the exchange in FILE and the secret in the environment variable NAME",
         ],
         Cause::TokenExpired => &[
             "use a source of credentials that refreshes them: source = \"aws\" in [credentials], or a profile in a \
              client",
         ],
         Cause::Mismatch => &[
-            "look for a proxy that changes host, path, query, signed headers or body, then check the secret with \
-             --secret-env NAME",
+            "look for a proxy that changes host, path, query, signed headers or body, then check the secret: \
+             sigv4-gateway --explain FILE --secret-env NAME, with the exchange in FILE and the secret in the environment \
+             variable NAME",
             "to see the difference, send the same request to the demonstration: sigv4-gateway without arguments",
         ],
         other => other.remedies(),

@@ -181,10 +181,7 @@ fn unparsable_exchanges_are_rejected() {
             "the request's head",
         ),
         ("HTTP/", "the response's head"),
-        (
-            "HTTP/1.1 403",
-            "with status 403 Forbidden, does not mention",
-        ),
+        ("HTTP/1.1 403", "repeat the request with GET and curl -v"),
     ] {
         let error = explain(saved).expect_err(saved);
         assert!(error.contains(message), "{saved}: {error}");

@@ -86,6 +86,60 @@ async fn mistakes_in_credentials_of_any_source_are_warnings() {
     }
 }
 
+/// An env file of Docker keeps the quotes, which a shell removes.
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_the_environment_are_warnings_before_the_first_request() {
+    let origin = Origin::start(Keys::default()).await;
+    let identity = "[[identity]]\nname = \"orders\"\nsource = \"env\"\n";
+    let config = server() + identity + &route("orders", &origin, "orders");
+    let file = TempFile::new(&config);
+    let quoted = format!("\"{SECRET}\"");
+    for (id, secret, findings) in [
+        ("AKIDORDERS", SECRET, &[][..]),
+        (
+            "AKIDORDERS",
+            &quoted,
+            &["the secret access key of \"AKIDORDERS\" is in quotes"],
+        ),
+        (
+            "ASIAORDERS",
+            &quoted,
+            &[
+                "the secret access key of \"ASIAORDERS\" is in quotes",
+                "access key ID \"ASIAORDERS\" is that of temporary credentials",
+            ],
+        ),
+    ] {
+        let command = || {
+            let mut command = gateway_command();
+            command
+                .args(["--config", &file.path])
+                .envs(VARIABLES)
+                .env("AWS_ACCESS_KEY_ID", id)
+                .env("AWS_SECRET_ACCESS_KEY", secret)
+                .stderr(Stdio::piped());
+            command
+        };
+        let output = command().arg("--check").output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let checked = String::from_utf8(output.stderr).expect("UTF-8");
+        let log = Gateway::spawn(&mut command()).stop_and_read_log();
+        for text in [checked, log] {
+            assert_eq!(
+                text.matches("warning: identity").count(),
+                findings.len(),
+                "{text}"
+            );
+            for finding in findings {
+                let line = format!("warning: identity \"orders\": {finding}");
+                assert!(text.contains(&line), "{line}: {text}");
+            }
+            assert!(!text.contains(SECRET), "{text}");
+        }
+    }
+    assert!(origin.seen().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_identity_is_printed_with_its_remedy() {
     let sts = Sts::start().await;

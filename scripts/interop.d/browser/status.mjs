@@ -92,6 +92,21 @@ const RESPONSE = JSON.stringify({
   message: `The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'${DERIVED}'\n`,
 });
 
+/** Returns a request as curl 7.88.1 signs it, and a response that derives it as AWS does. */
+function unchangedExchange() {
+  const date = "20261129T005340Z";
+  const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  const request = `GET /x//y?v HTTP/1.1
+Host: h
+X-Amz-Date: ${date}
+User-Agent: curl/7.88.1
+Authorization: AWS4-HMAC-SHA256 Credential=AKID/20261129/us-east-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=${"0".repeat(64)}
+`;
+  const derived = `GET\n/x/y\nv=\nhost:h\nx-amz-date:${date}\n\nhost;x-amz-date\n${hash}`;
+  const message = `The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'${derived}'\n`;
+  return { request, response: JSON.stringify({ message }) };
+}
+
 async function sendTraffic(gateway) {
   for (let count = 0; count < 40; count++) await (await fetch(`${gateway}/orders`)).text();
   for (let count = 0; count < 3; count++) await (await fetch(`${gateway}/mistaken/orders`)).text();
@@ -155,6 +170,17 @@ async function checkWorkbench({ page }) {
   check(await page.evaluate(() => document.activeElement.id === "result"), "the result has the focus");
   const { ran, images } = await page.evaluate(() => ({ ran: window.ran, images: document.images.length }));
   check(ran === undefined && images === 0, "pasted markup is shown as text");
+  const { request, response } = unchangedExchange();
+  await page.locator("#request").fill(request);
+  await page.locator("#response").fill(response);
+  await page.locator("#form button[type=submit]").click();
+  await waitForText(page, "#result h3", "secret-or-client");
+  const forms = await page.locator("#result ul li").allTextContents();
+  check(forms.length === 2, `the forms of clients: ${forms}`);
+  check(forms[0] === 'path: curl 7.86 to 8.2 signs "/x//y", and AWS derives "/x/y"', forms[0]);
+  check(forms[1].startsWith("query: curl 7.86 to 8.2 signs a name without"), forms[1]);
+  const remedy = await page.locator("#result p", { hasText: "Remedy" }).first().textContent();
+  check(remedy.includes("sigv4-gateway --explain FILE --secret-env NAME"), remedy);
 }
 
 async function checkWidth({ page }, width, name) {

@@ -30,6 +30,7 @@ pub(super) fn all(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
         (LintRule::DefaultPort, default_port(origin)),
         (LintRule::Redirects, redirects(client)),
         (LintRule::Retries, retries(settings, client)),
+        (LintRule::UnsignedHost, unsigned_host(origin)),
         (LintRule::Scope, scope(origin)),
         (LintRule::SessionToken, session_token(settings)),
         (LintRule::PayloadHeader, payload_header(origin)),
@@ -102,13 +103,18 @@ fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<String> {
     })
 }
 
+fn unsigned_host(origin: &Origin) -> Option<String> {
+    let host = signed_name(origin)?;
+    match AwsHost::parse(&host) {
+        Err(InferError::NotSigned(reason)) => Some(format!("host {host:?} {reason}")),
+        _ => None,
+    }
+}
+
 fn scope(origin: &Origin) -> Option<String> {
     let settings = &origin.options().settings;
     let (service, region) = (settings.service(), settings.region());
-    let host = authority(origin)?
-        .host()
-        .trim_end_matches('.')
-        .to_ascii_lowercase();
+    let host = signed_name(origin)?;
     let expected = match AwsHost::parse(&host) {
         Ok(AwsHost::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
             format!("{name:?} in {at:?}")
@@ -235,6 +241,12 @@ fn payload(origin: &Origin, method: Method) -> Option<(LintRule, String)> {
         _ => return None,
     };
     Some((rule, message))
+}
+
+/// Returns the signed host in lower case, without its port.
+fn signed_name(origin: &Origin) -> Option<String> {
+    let signed = authority(origin)?;
+    Some(signed.host().trim_end_matches('.').to_ascii_lowercase())
 }
 
 /// Returns the signed host.

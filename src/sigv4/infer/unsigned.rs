@@ -1,5 +1,7 @@
 //! Hosts of AWS that verify no signature of a request.
 
+use super::InferError;
+
 /// Hosts of resources: the last label, the label before it if it matters, and the reason.
 ///
 /// The hosts of the services' APIs are the last label alone.
@@ -122,33 +124,35 @@ const UNSIGNED: [(&str, &str, &str); 20] = [
     ),
 ];
 
+const PUBLIC_REGISTRY: InferError = InferError::NotSigned(
+    "is the public registry, which takes a token; call `GetAuthorizationToken` of ecr-public, or use `docker login`",
+);
+
 /// Domains outside those of the partitions.
-pub(super) const UNSIGNED_DOMAINS: [(&str, &str); 4] = [
+pub(super) const UNSIGNED_DOMAINS: [(&str, InferError); 4] = [
     // Amazon Cognito Developer Guide, "User pool endpoints and managed login reference".
     (
         "amazoncognito.com",
-        "is a login page of Amazon Cognito, which takes OAuth 2.0 requests; APIs of Amazon Cognito are signed for \
-         cognito-idp or cognito-identity",
+        InferError::NotSigned(
+            "is a login page of Amazon Cognito, which takes OAuth 2.0 requests; APIs of Amazon Cognito are signed for \
+             cognito-idp or cognito-identity",
+        ),
     ),
     // Amazon CloudFront Developer Guide, "Restrict access to an AWS Lambda function URL origin".
     (
         "cloudfront.net",
-        "is a CloudFront distribution, which verifies no signature; sign for the origin behind it, or let an origin \
-         access control sign",
+        InferError::OwnServer(
+            "is a CloudFront distribution, which verifies no signature; sign for the origin behind it, let an origin \
+             access control sign, or set service and region if a server behind it verifies signatures for this host",
+        ),
     ),
     // Amazon ECR Public User Guide, "Registry authentication" and "Making requests to Amazon ECR Public registries".
-    (
-        "ecr-public.aws.com",
-        "is the public registry, which takes a token; call `GetAuthorizationToken` of ecr-public, or use `docker login`",
-    ),
-    (
-        "public.ecr.aws",
-        "is the public registry, which takes a token; call `GetAuthorizationToken` of ecr-public, or use `docker login`",
-    ),
+    ("ecr-public.aws.com", PUBLIC_REGISTRY),
+    ("public.ecr.aws", PUBLIC_REGISTRY),
 ];
 
 /// Returns the reason why a host verifies no signature. The labels are in reverse order, without region.
-pub(super) fn reason(labels: &[&str]) -> Option<&'static str> {
+pub(super) fn reason(labels: &[&str]) -> Option<InferError> {
     let (last, rest) = labels.split_first()?;
     let before = *rest.first()?;
     let is_website = last
@@ -159,17 +163,17 @@ pub(super) fn reason(labels: &[&str]) -> Option<&'static str> {
         .iter()
         .find(|(label, second, _)| *label == name && (second.is_empty() || *second == before))
     {
-        return Some(reason);
+        return Some(InferError::NotSigned(reason));
     }
     // Elastic Load Balancing User Guide, "How Elastic Load Balancing works"; Amazon EC2 User Guide, "EC2 instance
     // hostnames and domains".
     match *last {
-        "elb" => Some(
+        "elb" => Some(InferError::OwnServer(
             "is a load balancer, which verifies no signature; set service and region of the targets if they verify one",
-        ),
-        "compute" | "compute-1" => Some(
+        )),
+        "compute" | "compute-1" => Some(InferError::OwnServer(
             "is an instance, which is not a service of AWS; set service and region if its server verifies signatures",
-        ),
+        )),
         _ => None,
     }
 }

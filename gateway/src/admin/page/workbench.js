@@ -44,6 +44,10 @@ function show({ diagnosis, note, signed, derived, lines }) {
   if (diagnosis) {
     parts.push(element("p", sentence(diagnosis.summary)));
     for (const remedy of diagnosis.remedies) parts.push(element("p", `Remedy: ${remedy}.`));
+    if (diagnosis.client_forms.length) {
+      parts.push(element("h4", "Parts of this request that known clients sign in another form"));
+      parts.push(element("ul", diagnosis.client_forms.map((form) => element("li", form)), { class: "forms" }));
+    }
   }
   if (note) parts.push(element("p", note, { class: "hint" }));
   if (lines) {

@@ -241,6 +241,33 @@ async fn workbench_explains_pasted_exchanges() {
             response.body
         );
     }
+    // Nothing changes on the way, so the secret is wrong, or the client signs another form.
+    let derived = "GET\\n/x/y\\nv=\\nhost:h\\nx-amz-date:20261129T005340Z\\n\\nhost;x-amz-date\\n\
+        e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let unchanged = format!(
+        "GET /x//y?v HTTP/1.1\r\nHost: h\r\nX-Amz-Date: 20261129T005340Z\r\nUser-Agent: curl/7.88.1\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=AKID/20261129/us-east-1/execute-api/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature={}\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n\
+         {{\"message\": \"The request signature we calculated does not match the signature you provided.\
+         \\n\\nThe Canonical String for this request should have been\\n'{derived}'\"}}",
+        "0".repeat(64)
+    );
+    let response = send_admin(admin, "POST /explain", "", &unchanged).await;
+    let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
+    let diagnosis = &explanation["diagnosis"];
+    assert_eq!(diagnosis["cause"], "secret-or-client", "{explanation}");
+    assert_eq!(
+        diagnosis["client_forms"],
+        json!([
+            "path: curl 7.86 to 8.2 signs \"/x//y\", and AWS derives \"/x/y\"",
+            "query: curl 7.86 to 8.2 signs a name without \"=\", and AWS derives it with \"=\"",
+        ])
+    );
+    let remedy = diagnosis["remedies"][0].as_str().expect("a remedy");
+    assert!(
+        remedy.contains("sigv4-gateway --explain FILE --secret-env NAME"),
+        "the page has no such option: {remedy}"
+    );
     let response = send_admin(admin, "POST /explain", "", &request).await;
     let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
     let canonical = explanation["signed"]["canonical_request"]

@@ -200,12 +200,34 @@ fn longest_duration_is_accepted() {
 
 #[test]
 fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
-    for (from, to, line) in [
-        ("signing =", "payload = \"unsigned\"\nsigning =", 12),
-        ("signing =", "signed_host = \"a.com:443\"\nsigning =", 12),
-        ("\"execute-api\"", "\"vpc-lattice-svcs\"", 10),
+    let aoss = VALID
+        .replace("abc123.execute-api.us-east-1.amazonaws.com", "example.com")
+        .replace("\"execute-api\"", "\"aoss\"");
+    for (file, from, to, line) in [
+        (VALID, "signing =", "payload = \"unsigned\"\nsigning =", 12),
+        (
+            VALID,
+            "signing =",
+            "signed_host = \"a.com:443\"\nsigning =",
+            12,
+        ),
+        (
+            VALID,
+            "signing =",
+            "session_token = \"unsigned\"\nsigning =",
+            12,
+        ),
+        (VALID, "signing =", "path_form = \"once\"\nsigning =", 12),
+        (&aoss, "signing =", "payload_header = false\nsigning =", 12),
+        (
+            &aoss,
+            "signing =",
+            "signed_headers = \"all\"\nsigning =",
+            12,
+        ),
+        (VALID, "\"execute-api\"", "\"vpc-lattice-svcs\"", 10),
     ] {
-        let (code, text) = check(&VALID.replacen(from, to, 1));
+        let (code, text) = check(&file.replacen(from, to, 1));
         assert_eq!(code, Some(0), "{to}: {text}");
         assert!(
             text.contains(&format!("FILE:{line}: warning: origin \"orders\": ")),
@@ -216,6 +238,45 @@ fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
     let (_, text) = check(&VALID.replace("no-override\"", "never\"\npayload = \"unsigned\""));
     assert!(text.ends_with("no errors\n"), "{text}");
     drop(Gateway::with_config(&VALID.replace("https://", "http://")));
+}
+
+#[test]
+fn hosts_that_verify_no_signature_are_warned_of() {
+    let api = "abc123.execute-api.us-east-1.amazonaws.com";
+    for (host, service, reason) in [
+        (
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "ecr",
+            "is a registry, which takes a user and a password",
+        ),
+        (
+            "db.abc.us-east-1.rds.amazonaws.com",
+            "rds",
+            "is a database, which takes the password of a user; create one with `aws rds generate-db-auth-token`",
+        ),
+    ] {
+        let of_service = VALID.replace("\"execute-api\"", &format!("{service:?}"));
+        let signed_host = format!("signed_host = {host:?}\nsigning =");
+        for (config, line) in [
+            (of_service.replace(api, host), 9),
+            (of_service.replace("signing =", &signed_host), 12),
+        ] {
+            let (code, text) = check(&config);
+            assert_eq!(code, Some(0), "{text}");
+            let warning =
+                format!("FILE:{line}: warning: origin \"orders\": host {host:?} {reason}");
+            assert!(text.contains(&warning), "{warning}: {text}");
+            assert!(text.contains("no errors, 1 warning(s)\n"), "{text}");
+        }
+    }
+    // A server behind it may verify signatures.
+    for host in [
+        "a.us-east-1.elb.amazonaws.com",
+        "d111111abcdef8.cloudfront.net",
+    ] {
+        let (_, text) = check(&VALID.replace(api, host));
+        assert!(text.ends_with("no errors\n"), "{text}");
+    }
 }
 
 #[test]

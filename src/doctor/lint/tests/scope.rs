@@ -102,6 +102,47 @@ fn scope_is_compared_with_the_signed_host() {
     }
 }
 
+#[test]
+fn hosts_that_verify_no_signature_are_found() {
+    for (host, service, expected) in [
+        (
+            "123456789012.dkr.ecr.us-west-2.amazonaws.com",
+            "ecr",
+            Some("is a registry"),
+        ),
+        (
+            "DB.X.us-east-1.rds.amazonaws.com:5432",
+            "rds",
+            Some("create one with `token::rds`"),
+        ),
+        (
+            "public.ecr.aws",
+            "ecr-public",
+            Some("is the public registry"),
+        ),
+        (
+            "a.auth.us-east-1.amazoncognito.com",
+            "cognito-idp",
+            Some("is a login page"),
+        ),
+        ("rds.us-east-1.amazonaws.com", "rds", None),
+        // A server behind these may verify signatures.
+        ("a.us-east-1.elb.amazonaws.com", "execute-api", None),
+        ("ec2-1-2-3-4.compute-1.amazonaws.com", "execute-api", None),
+        ("d111111abcdef8.cloudfront.net", "execute-api", None),
+    ] {
+        let origin = at("https://127.0.0.1", settings(service))
+            .with_signed_host(host)
+            .expect(host);
+        let found = lint(&origin, &HttpClient::new());
+        assert_eq!(found.len(), expected.iter().count(), "{host}: {found:?}");
+        if let (Some(found), Some(expected)) = (found.first(), expected) {
+            assert_eq!(found.rule(), LintRule::UnsignedHost);
+            assert!(found.to_string().contains(expected), "{found}");
+        }
+    }
+}
+
 #[cfg(feature = "sigv4a")]
 #[test]
 fn region_set_may_cover_the_region_of_the_host() {
