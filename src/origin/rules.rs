@@ -141,8 +141,7 @@ impl OriginRules {
             .any(|other| matches(other) && !rules[other].conditions.matches_path(&path));
         // Clients see this message, so it does not name prefixes.
         let hint = if lacks_prefix {
-            "; if a router in front has removed the prefix of a rule, as axum's nest_service does, use \
-             `OriginRule::any`"
+            "; if a router in front has removed the prefix of a rule, use `OriginRule::any`"
         } else {
             ""
         };

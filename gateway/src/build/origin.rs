@@ -18,6 +18,7 @@ use crate::{
         OriginSection, Payload, RouteSection, Signing, Spanned, header_name, is_s3_family, located,
     },
     error::chain,
+    setting_names::setting_name,
 };
 
 /// Builds an origin, for the requests of a route if there is one.
@@ -142,7 +143,8 @@ pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigEr
     let client = HttpClient::new();
     let name = section.name.get_ref();
     let warning = |finding: &Finding| {
-        let message = format!("warning: origin {name:?}: {finding}");
+        let problem = finding.message_with(setting_name);
+        let message = format!("warning: origin {name:?}: {problem}");
         ConfigError::at(section.rule_span(finding.rule()), message)
     };
     lint(origin, &client).iter().map(warning).collect()
