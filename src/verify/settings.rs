@@ -248,6 +248,8 @@ impl VerifySettings {
 
     /// Reads the bucket of a form from hosts of this domain: `bucket.s3.example.com` for `s3.example.com`.
     ///
+    /// If several domains match, the longest one does: `s3.example.com` itself is not a bucket of `example.com`.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a domain.
