@@ -1,10 +1,11 @@
 //! The table `[verify.keys_endpoint]`.
 
-use std::{env, net::IpAddr, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use http::{HeaderValue, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tower_sigv4_callers::is_loopback;
 
 use super::{
     error::ConfigError,
@@ -128,10 +129,4 @@ impl EndpointSecret {
             .filter(|value| !value.is_empty())
             .ok_or("this is not the value of a header; write one such as Bearer <token>")
     }
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
