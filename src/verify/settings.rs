@@ -295,7 +295,8 @@ impl VerifySettings {
         self
     }
 
-    /// Accepts an unsigned `x-amz-*` header that a proxy adds, such as CloudFront's `x-amz-cf-id`.
+    /// Accepts an unsigned `x-amz-*` header that a proxy adds, such as CloudFront's `x-amz-cf-id`, or before the S3 family
+    /// one of [another vendor](crate::sigv4::is_vendor_header), such as `x-goog-iap-jwt-assertion`.
     ///
     /// Anyone may have written its value.
     ///
