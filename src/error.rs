@@ -212,22 +212,21 @@ impl Error {
 }
 
 /// Replaces the settings that a message quotes in backticks.
+///
+/// A value of a peer in the message may have a backtick too, so every part between two of them may be a setting.
 pub(crate) fn rename_settings<'a>(
     message: &'a str,
     rename: impl Fn(&str) -> Option<&'a str>,
 ) -> Cow<'a, str> {
+    let mut parts: Vec<_> = message.split('`').collect();
+    let last = parts.len() - 1;
     let mut renamed = false;
-    let parts: Vec<_> = message
-        .split('`')
-        .enumerate()
-        .map(|(i, part)| match rename(part).filter(|_| i % 2 == 1) {
-            Some(name) => {
-                renamed = true;
-                name
-            }
-            None => part,
-        })
-        .collect();
+    for part in parts.iter_mut().take(last).skip(1) {
+        if let Some(name) = rename(part) {
+            *part = name;
+            renamed = true;
+        }
+    }
     if renamed {
         Cow::Owned(parts.join("`"))
     } else {
@@ -250,5 +249,26 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_renamed_beside_values_with_backticks() {
+        let rename = |setting: &str| (setting == "A::with_b").then_some("b");
+        for (message, expected) in [
+            ("set `A::with_b` or `A::with_c`", "set `b` or `A::with_c`"),
+            (
+                "\"x`y\" is invalid; set `A::with_b`",
+                "\"x`y\" is invalid; set `b`",
+            ),
+            ("A::with_b`, `A::with_b", "A::with_b`, `A::with_b"),
+            ("", ""),
+        ] {
+            assert_eq!(rename_settings(message, rename), expected);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Events contain no secret. This test has its own process, since concurrent tests hide events from each other.
+//! Events contain no secret, and the settings have the names of the program. This test has its own process, since concurrent tests hide events from each other.
 #![cfg(feature = "tracing")]
 
 mod common;
@@ -17,6 +17,7 @@ use tower_sigv4::{
     SigningLayer, VerifyLayer,
     body::{SignedBody, VerifiedBody},
     credentials::Credentials,
+    origin::UriOrigin,
     verify::{StaticKeys, VerifySettings},
 };
 
@@ -26,8 +27,10 @@ use tracing::{
     span,
 };
 
+const NO_ROUTE: &str = r#"{"message":"Missing Authentication Token"}"#;
+
 #[tokio::test(start_paused = true)]
-async fn events_contain_no_secret() {
+async fn events_contain_the_names_of_the_program_and_no_secret() {
     let log = Log::default();
     let guard = tracing::subscriber::set_default(log.clone());
     let id = credentials().access_key_id().to_owned();
@@ -39,6 +42,7 @@ async fn events_contain_no_secret() {
     verify(sent).await;
     log_rejections(&log).await;
     log_redirects(&log).await;
+    log_setting_names(&log).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(
@@ -73,33 +77,73 @@ async fn log_rejections(log: &Log) {
             .matches("rejected by its origin")
             .count()
     };
-    let reject = async |text: &'static str| {
-        let client = service_fn(async |_: Request<SignedBody<Full<bytes::Bytes>>>| {
-            let mut response = Response::new(Full::<bytes::Bytes>::from(text));
-            *response.status_mut() = http::StatusCode::FORBIDDEN;
-            Ok::<_, Infallible>(response)
-        });
-        let response = layer
-            .layer(client)
-            .oneshot(get("/hunter2?token=hunter2"))
-            .await;
-        response.expect("a response");
-    };
-    const NO_ROUTE: &str = r#"{"message":"Missing Authentication Token"}"#;
     const EXPIRED: &str = r#"{"__type":"ExpiredToken","message":"hunter2"}"#;
     for (text, expected) in [(NO_ROUTE, 1), (NO_ROUTE, 1), (EXPIRED, 2), (NO_ROUTE, 2)] {
-        reject(text).await;
+        reject(&layer, text).await;
         assert_eq!(logged(), expected);
         tokio::time::advance(std::time::Duration::from_secs(14)).await;
     }
     tokio::time::advance(std::time::Duration::from_secs(5)).await;
-    reject(NO_ROUTE).await;
+    reject(&layer, NO_ROUTE).await;
     assert_eq!(logged(), 3);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(
         log.contains("cause=route-missing") && log.contains("unlogged=2"),
         "{log}"
     );
+}
+
+/// Sends a request whose response is a rejection with this body.
+async fn reject(layer: &SigningLayer, text: &'static str) {
+    let client = service_fn(async |_: Request<SignedBody<Full<bytes::Bytes>>>| {
+        let mut response = Response::new(Full::<bytes::Bytes>::from(text));
+        *response.status_mut() = http::StatusCode::FORBIDDEN;
+        Ok::<_, Infallible>(response)
+    });
+    let response = layer
+        .layer(client)
+        .oneshot(get("/hunter2?token=hunter2"))
+        .await;
+    response.expect("a response");
+}
+
+/// Errors, diagnoses and rejections name settings as the program does.
+async fn log_setting_names(log: &Log) {
+    let elsewhere = UriOrigin::new(common::settings("s3"));
+    let layer = common::layer(elsewhere).with_setting_names(|setting| match setting {
+        "UriOrigin::with_hosts" => Some("hosts of the program"),
+        _ => None,
+    });
+    let sent = common::send(&layer, get("https://files.example.com/key")).await;
+    sent.expect_err("not a host of AWS");
+
+    let layer = common::layer(api(&format!("https://{HOST}")))
+        .with_diagnosis(true)
+        .with_remedies(|_| &["ask the operator of the program"]);
+    reject(&layer, NO_ROUTE).await;
+
+    let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+    let keys = StaticKeys::new([credentials()]).expect("valid");
+    let layer =
+        VerifyLayer::new(keys, settings).with_setting_names(|_| Some("sigv4a of the program"));
+    let inner = service_fn(async |_: Request<VerifiedBody<Full<bytes::Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+    });
+    let mut request = get("/");
+    let other = http::HeaderValue::from_static("AWS4-ECDSA-P256-SHA256 x");
+    request.headers_mut().insert("authorization", other);
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    assert_eq!(response.status(), 403);
+
+    let log = log.0.lock().expect("not poisoned").clone();
+    for text in [
+        "add it by `hosts of the program`",
+        "; ask the operator of the program ",
+        "needs `sigv4a of the program`",
+    ] {
+        assert!(log.contains(text), "{text}: {log}");
+    }
+    assert!(!log.contains("UriOrigin::"), "{log}");
 }
 
 /// A redirect of S3 is logged only if the layer does not follow it.

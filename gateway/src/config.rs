@@ -64,7 +64,7 @@ pub(crate) use self::{
     source::{ConfigText, value_files_in},
     telemetry::Telemetry,
     text::value_hash,
-    value::{Spanned, header_name, located, secret_header, with_commands},
+    value::{Spanned, header_name, located, secret_header},
     verify::VerifySection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSettings,

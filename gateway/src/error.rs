@@ -2,6 +2,8 @@
 
 use std::{error::Error, iter};
 
+use crate::setting_names::setting_name;
+
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Iterates over an error and its causes.
@@ -16,10 +18,11 @@ pub(crate) fn causes<'a>(
     })
 }
 
-/// Joins the messages of an error and its causes on one line.
+/// Joins the messages of an error and its causes on one line, with the names of the configuration for settings.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    causes(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let message = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<tower_sigv4::Error>() {
+        Some(own) => own.message_with(setting_name).into_owned(),
+        None => cause.to_string(),
+    };
+    causes(error).map(message).collect::<Vec<_>>().join(": ")
 }

@@ -23,6 +23,7 @@ use tower_sigv4::{
 };
 
 use self::{color::Palette, exchange::Exchange};
+use crate::error::chain;
 
 /// Longest prefix of a response's body that is parsed; the error stands at its start.
 const MAX_BODY_LEN: usize = 64 * 1024;
@@ -113,7 +114,7 @@ impl Explanation {
         });
         let has_request = exchange.request.is_some() || exchange.logged.is_some();
         if has_request && !exchange.has_response() {
-            request.map_err(|error| error.to_string())?;
+            request.map_err(|error| chain(&error))?;
             return Ok(Self {
                 diagnosis: None,
                 note: joined([exchange.note, Some(UNSENT.to_owned())]),
@@ -152,7 +153,7 @@ impl Explanation {
             Ok(Some(_)) => None,
             Ok(None) => Some(RESPONSE_ONLY.to_owned()),
             Err(error) => {
-                let reason = format!("Based on the response alone, because {error}.");
+                let reason = format!("Based on the response alone, because {}.", chain(&error));
                 Some(if is_har {
                     format!("{reason} {HAR_WITHOUT_AUTHORIZATION}")
                 } else {

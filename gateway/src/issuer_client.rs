@@ -1,4 +1,4 @@
-//! HTTP clients for issuers of tokens, and for the endpoint of callers' keys.
+//! HTTP clients for issuers of tokens, for the endpoint of callers' keys, and for collectors of telemetry.
 
 use axum::body::Bytes;
 use http_body_util::Full;
@@ -14,7 +14,7 @@ use crate::{BoxError, upstream};
 /// Client that trusts the same certificates as that of the origins. It follows no redirects.
 pub(crate) type PlainClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Creates a client for issuers.
+/// Creates a client for issuers and the endpoint.
 pub(crate) fn client() -> Result<HttpClient, BoxError> {
     plain_client().map(HttpClient::new)
 }

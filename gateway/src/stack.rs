@@ -40,6 +40,7 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     build::ActiveConfig,
+    explain::remedies,
     metrics::Metrics,
     request_id,
     request_record::RequestStart,
@@ -47,6 +48,7 @@ use crate::{
     request_validation, response,
     routes::Routes,
     service::{GatewayService, RouteService},
+    setting_names::setting_name,
     telemetry::{self, OriginSpan, RequestTrace, SigningSpans, Tracer},
     upstream,
 };
@@ -113,6 +115,8 @@ fn signing(
     let layer = SigningLayer::new(default_credentials, origin_of_route(config.rules.clone()))
         .with_body_budget(config.budget.clone())
         .with_diagnosis(true)
+        .with_remedies(remedies::of)
+        .with_setting_names(setting_name)
         .with_report(true);
     let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
         let route = RequestRoute::of(request.extensions()).cloned();

@@ -45,6 +45,16 @@ impl Diagnosis {
         }
     }
 
+    /// Replaces the remedies of the cause. Specific ones stay.
+    #[cfg(feature = "sign")]
+    pub(crate) fn with_remedies_of_cause(
+        mut self,
+        remedies: fn(Cause) -> &'static [&'static str],
+    ) -> Self {
+        self.remedies = self.remedies.or_else(|| Some(remedies(self.cause)));
+        self
+    }
+
     pub(super) fn with_remedies(self, remedies: &'static [&'static str]) -> Self {
         Self {
             remedies: Some(remedies),

@@ -3,9 +3,9 @@
 mod credentials;
 mod rules;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use crate::{Origin, credentials::Credentials, origin::SigningBehavior};
+use crate::{Origin, credentials::Credentials, error::rename_settings, origin::SigningBehavior};
 
 /// Finds settings that origins are likely to reject, according to AWS's documentation.
 ///
@@ -166,6 +166,13 @@ impl Finding {
     #[must_use]
     pub fn rule(&self) -> LintRule {
         self.rule
+    }
+
+    /// Returns the message with other names for the settings in it, as
+    /// [`Error::message_with`](crate::Error::message_with) does.
+    #[must_use]
+    pub fn message_with<'a>(&'a self, rename: impl Fn(&str) -> Option<&'a str>) -> Cow<'a, str> {
+        rename_settings(&self.message, rename)
     }
 }
 

@@ -58,6 +58,11 @@ impl HostPattern {
         }
     }
 
+    /// Returns the domain below which hosts start with a bucket.
+    pub(super) fn bucket_domain(&self) -> Option<&str> {
+        self.name.strip_prefix('.').filter(|_| self.has_bucket)
+    }
+
     /// Returns the part of a host that the pattern has as `{bucket}`.
     pub(super) fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
         label_before(host, &self.name).filter(|_| self.has_bucket)

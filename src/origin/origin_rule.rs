@@ -56,7 +56,9 @@ impl OriginRule {
     /// Case and port are ignored. The bucket goes to the place of
     /// [`with_addressing_style`](OriginRule::with_addressing_style): clients with virtual-hosted-style addressing reach
     /// their buckets. A host with an invalid name of a bucket is an error of kind
-    /// [`Request`](crate::ErrorKind::Request). Names are in lower case and may have dots.
+    /// [`Request`](crate::ErrorKind::Request). Names are in lower case and may have dots. If several rules read buckets,
+    /// a host belongs to the longest of their domains, in any order of the rules: `s3.example.com` and
+    /// `photos.s3.example.com` are not buckets of `{bucket}.example.com` beside a rule for `{bucket}.s3.example.com`.
     ///
     /// ```
     /// use http::Request;
@@ -213,6 +215,12 @@ impl OriginRule {
             || (!other.methods.is_empty()
                 && other.methods.iter().all(|it| self.methods.contains(it)));
         has_methods && self.headers.iter().all(|it| other.headers.contains(it))
+    }
+
+    /// Returns `true` unless the rule reads buckets below a domain of another length.
+    pub(super) fn has_bucket_domain(&self, len: usize) -> bool {
+        let domain = self.host.as_ref().and_then(HostPattern::bucket_domain);
+        domain.is_none_or(|own| own.len() == len)
     }
 
     pub(super) fn matches_path(&self, path: &str) -> bool {

@@ -1,6 +1,9 @@
 //! Index of rules by host and path, so that the time to find a rule does not grow with their number.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
@@ -20,6 +23,8 @@ type HostIds = SmallVec<[HostId; 4]>;
 pub(super) struct RuleIndex {
     /// Keys of the host patterns.
     hosts: HashMap<Box<str>, HostId>,
+    /// Domains below which hosts start with a bucket.
+    bucket_domains: HashSet<Box<str>>,
     /// Positions of the rules of each host.
     by_host: Vec<Vec<u32>>,
     /// Maximum number of dots in a key.
@@ -43,6 +48,9 @@ impl RuleIndex {
             None => ANY_HOST,
             Some(pattern) => self.host_id(pattern.key()),
         };
+        if let Some(domain) = rule.host.as_ref().and_then(HostPattern::bucket_domain) {
+            self.bucket_domains.insert(domain.into());
+        }
         let position = self.len();
         self.by_host[host as usize].push(position);
         let mut node = 0;
@@ -153,6 +161,25 @@ impl RuleIndex {
         ids
     }
 
+    /// Returns the length of the longest domain of buckets that is a host or above it, or 0 without one.
+    pub(super) fn bucket_domain_len(&self, host: &str) -> usize {
+        if self.bucket_domains.is_empty() {
+            return 0;
+        }
+        let lower = in_lower_case(host);
+        let above = domains_above(&lower, self.max_dots).map(|domain| &domain[1..]);
+        let known = above
+            .chain([&*lower])
+            .filter(|domain| self.bucket_domains.contains(*domain));
+        known.map(str::len).max().unwrap_or_default()
+    }
+
+    /// Returns `true` if a rule names a host itself, or its buckets.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let lower = in_lower_case(host);
+        self.hosts.contains_key(&*lower) || self.bucket_domains.contains(&*lower)
+    }
+
     /// Returns the rules that name a domain above a host: `example.com` or `{bucket}.example.com`.
     pub(super) fn for_domains_above(&self, host: &str) -> impl Iterator<Item = usize> {
         let lower = in_lower_case(host);
@@ -187,6 +214,7 @@ impl Default for RuleIndex {
     fn default() -> Self {
         Self {
             hosts: HashMap::new(),
+            bucket_domains: HashSet::new(),
             by_host: vec![Vec::new()],
             max_dots: 0,
             nodes: vec![Node::default()],

@@ -119,7 +119,12 @@ impl OriginRules {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
         let Inner { rules, index } = &*self.inner;
-        let matches = |position: usize| rules[position].conditions.matches_except_path(head, host);
+        let bucket_domain_len = host.map_or(0, |name| index.bucket_domain_len(name));
+        let matches = |position: usize| {
+            let conditions = &rules[position].conditions;
+            conditions.has_bucket_domain(bucket_domain_len)
+                && conditions.matches_except_path(head, host)
+        };
         let first_match = |reading: &str| index.first_match(host, reading, matches);
         if let Some(position) = first_match(&path) {
             let target = &rules[position].target;
@@ -141,8 +146,7 @@ impl OriginRules {
             .any(|other| matches(other) && !rules[other].conditions.matches_path(&path));
         // Clients see this message, so it does not name prefixes.
         let hint = if lacks_prefix {
-            "; if a router in front has removed the prefix of a rule, as axum's nest_service does, use \
-             `OriginRule::any`"
+            "; if a router in front has removed the prefix of a rule, use `OriginRule::any`"
         } else {
             ""
         };
@@ -202,10 +206,14 @@ impl OriginRules {
             return Ok(());
         };
         let Inner { rules, index } = &*self.inner;
-        let mut patterns = index
+        if index.names(name) {
+            return Ok(());
+        }
+        let patterns = index
             .for_domains_above(name)
             .filter_map(|other| rules[other].conditions.host.as_ref());
-        let Some(bucket) = patterns.find_map(|pattern| pattern.label_below(name)) else {
+        let labels = patterns.filter_map(|pattern| pattern.label_below(name));
+        let Some(bucket) = labels.min_by_key(|label| label.len()) else {
             return Ok(());
         };
         let is_s3 = match claimed_service(&head.uri, &head.headers) {

@@ -74,7 +74,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(inner: S, config: &Arc<LayerConfig>, request: Request<B>) -> Self {
-        let trace = Trace::new(request.method());
+        let trace = Trace::new(request.method(), config.names);
         let entered = trace.enter();
         let state = State::start(inner, config, request, &trace).unwrap_or_else(State::failed);
         drop(entered);
@@ -212,7 +212,7 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Failed { error } => {
                     let failure = error.take().expect("polled after completion");
-                    Trace::failed(&failure);
+                    trace.failed(&failure);
                     return Poll::Ready(Err(failure.into()));
                 }
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {

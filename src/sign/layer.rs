@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{layer_config::LayerConfig, service::Signing};
+use super::{layer_config::LayerConfig, service::Signing, trace::SettingNames};
 use crate::{
     body::BodyBudget,
     clock::Clock,
@@ -104,6 +104,9 @@ impl SigningLayer {
                 signer: Arc::new(Signer::new()),
                 body_budget: None,
                 diagnosis_log: None,
+                #[cfg(feature = "doctor")]
+                remedies: None,
+                names: SettingNames::default(),
                 report: false,
                 recovery: cfg!(feature = "doctor").then(Arc::default),
                 retries: None,
@@ -168,6 +171,29 @@ impl SigningLayer {
     #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
         self.config_mut().diagnosis_log = diagnosis.then(Arc::default);
+        self
+    }
+
+    /// Sets the remedies of diagnoses, in place of [`Cause::remedies`](crate::doctor::Cause::remedies), which name methods
+    /// of this crate.
+    ///
+    /// A diagnosis with [specific remedies](crate::doctor::Diagnosis::specific_remedies) keeps them.
+    #[cfg(feature = "doctor")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
+    pub fn with_remedies(
+        mut self,
+        remedies: fn(crate::doctor::Cause) -> &'static [&'static str],
+    ) -> Self {
+        self.config_mut().remedies = Some(remedies);
+        self
+    }
+
+    /// Sets names for the settings that events mention, in place of the methods of this crate; see
+    /// [`Error::message_with`](crate::Error::message_with).
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn with_setting_names(mut self, rename: fn(&str) -> Option<&'static str>) -> Self {
+        self.config_mut().names.rename = rename;
         self
     }
 

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{corrections::Corrections, retries::RetryPolicy, trace::DiagnosisLog};
+use super::{
+    corrections::Corrections,
+    retries::RetryPolicy,
+    trace::{DiagnosisLog, SettingNames},
+};
 use crate::{
     body::BodyBudget, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer,
 };
@@ -15,6 +19,10 @@ pub(super) struct LayerConfig {
     pub(super) body_budget: Option<BodyBudget>,
     /// `None` unless rejections are diagnosed.
     pub(super) diagnosis_log: Option<Arc<DiagnosisLog>>,
+    /// Remedies of diagnoses in place of those of their causes.
+    #[cfg(feature = "doctor")]
+    pub(super) remedies: Option<fn(crate::doctor::Cause) -> &'static [&'static str]>,
+    pub(super) names: SettingNames,
     pub(super) report: bool,
     /// `None` if the layer does not recover from rejections.
     pub(super) recovery: Option<Arc<Corrections>>,

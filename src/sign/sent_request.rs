@@ -163,7 +163,10 @@ impl SentRequest {
     ) -> Option<Diagnosis> {
         let log = self.config.diagnosis_log.as_ref()?;
         let rejection = Rejection::from_response(head.status, &head.headers, body);
-        let diagnosis = diagnose(&rejection, Some(&self.signed_request()?))?;
+        let mut diagnosis = diagnose(&rejection, Some(&self.signed_request()?))?;
+        if let Some(remedies) = self.config.remedies {
+            diagnosis = diagnosis.with_remedies_of_cause(remedies);
+        }
         // The operator has to correct a clock; no other recovery needs attention.
         if !is_sent_again || diagnosis.cause() == Cause::ClockSkew {
             log.log(&diagnosis, &self.origin, &self.credentials);

@@ -11,10 +11,28 @@ use crate::{credentials::CredentialsCache, doctor::Diagnosis};
 pub(super) struct Trace {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
+    #[cfg(feature = "tracing")]
+    names: SettingNames,
+}
+
+/// Names for the settings that events mention, in place of the methods of this crate.
+#[derive(Clone, Copy)]
+pub(super) struct SettingNames {
+    #[cfg(feature = "tracing")]
+    pub(super) rename: fn(&str) -> Option<&'static str>,
+}
+
+impl Default for SettingNames {
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            rename: |_| None,
+        }
+    }
 }
 
 impl Trace {
-    pub(super) fn new(_method: &Method) -> Self {
+    pub(super) fn new(_method: &Method, _names: SettingNames) -> Self {
         #[cfg(feature = "tracing")]
         use tracing::field::Empty;
         Self {
@@ -32,6 +50,8 @@ impl Trace {
                 credentials_us = Empty,
                 signing_us = Empty,
             ),
+            #[cfg(feature = "tracing")]
+            names: _names,
         }
     }
 
@@ -75,9 +95,13 @@ impl Trace {
         );
     }
 
-    pub(super) fn failed(_error: &Error) {
+    pub(super) fn failed(&self, _error: &Error) {
         #[cfg(feature = "tracing")]
-        tracing::debug!(kind = ?_error.kind(), error = %_error, "request not sent");
+        tracing::debug!(
+            kind = ?_error.kind(),
+            error = %_error.message_with(self.names.rename),
+            "request not sent"
+        );
     }
 }
 

@@ -51,6 +51,7 @@ mod sink;
 pub mod token;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
+mod vendor_headers;
 pub(crate) mod verified_payload;
 
 #[cfg(feature = "sigv4a")]
@@ -67,5 +68,6 @@ pub use self::{
     signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer},
     signing_params::{PresignExpiry, SigningParams},
+    vendor_headers::is_vendor_header,
 };
 pub(crate) use self::{checksum::ChecksumHasher, payload::EMPTY_HEX};

@@ -205,7 +205,11 @@ pub(super) fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<
         _ if seconds <= left => Ok(seconds),
         PresignExpiry::Ignore => Ok(seconds),
         PresignExpiry::Shorten if left > 0 => Ok(left),
-        PresignExpiry::Shorten | PresignExpiry::Reject => Err(Error::new(
+        PresignExpiry::Shorten => Err(Error::new(
+            ErrorKind::Credentials,
+            "the credentials have expired, so a presigned URL would be invalid at once; renew them",
+        )),
+        PresignExpiry::Reject => Err(Error::new(
             ErrorKind::Credentials,
             format!(
                 "the presigned URL would be valid for {seconds} seconds, but the credentials expire in {left}; \

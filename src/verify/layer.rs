@@ -117,8 +117,8 @@ impl VerifyLayer {
         self
     }
 
-    /// Sets names for the settings that [explanations](super::VerifySettings::with_explain) mention, in place of the
-    /// methods of this crate; see [`Rejection::message_with`](super::Rejection::message_with).
+    /// Sets names for the settings that [explanations](super::VerifySettings::with_explain) and the log mention, in place
+    /// of the methods of this crate; see [`Rejection::message_with`](super::Rejection::message_with).
     pub fn with_setting_names(mut self, rename: fn(&str) -> Option<&'static str>) -> Self {
         self.config_mut().rename_settings = rename;
         self

@@ -17,7 +17,7 @@ pub(super) struct LayerConfig {
     pub(super) budget: Option<BodyBudget>,
     /// `None` for the format that each client reads.
     pub(super) error_format: Option<ErrorFormat>,
-    /// Other names for the settings that an explanation mentions.
+    /// Other names for the settings that explanations and the log mention.
     pub(super) rename_settings: fn(&str) -> Option<&'static str>,
     pub(super) allows_anonymous: bool,
     pub(super) rewrites_path: bool,

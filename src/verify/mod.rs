@@ -41,6 +41,9 @@
 //!
 //! - An unsigned `content-type`, except in presigned requests to the S3 family; see
 //!   [`with_required_headers`](VerifySettings::with_required_headers).
+//! - Unsigned headers of [other vendors](crate::sigv4::is_vendor_header) in requests to the S3 family, such as
+//!   `x-copy-from` and `x-goog-copy-source`: an origin of that vendor would follow them; see
+//!   [`add_unsigned_header`](VerifySettings::add_unsigned_header).
 //! - Unsigned `aws-chunked` bodies; see [`with_unsigned_payload`](VerifySettings::with_unsigned_payload).
 //! - A `date` in place of `x-amz-date` that is unsigned or not an IMF-fixdate (RFC 9110, section 5.6.7).
 //! - Paths with dot segments or empty segments; see

@@ -248,6 +248,8 @@ impl VerifySettings {
 
     /// Reads the bucket of a form from hosts of this domain: `bucket.s3.example.com` for `s3.example.com`.
     ///
+    /// If several domains match, the longest one does: `s3.example.com` itself is not a bucket of `example.com`.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a domain.
@@ -293,7 +295,8 @@ impl VerifySettings {
         self
     }
 
-    /// Accepts an unsigned `x-amz-*` header that a proxy adds, such as CloudFront's `x-amz-cf-id`.
+    /// Accepts an unsigned `x-amz-*` header that a proxy adds, such as CloudFront's `x-amz-cf-id`, or before the S3 family
+    /// one of [another vendor](crate::sigv4::is_vendor_header), such as `x-goog-iap-jwt-assertion`.
     ///
     /// Anyone may have written its value.
     ///

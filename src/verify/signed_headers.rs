@@ -6,6 +6,7 @@ use crate::{
     sigv4::{
         SessionToken,
         authorization::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
+        is_vendor_header,
         signed_headers::X_AMZ_SECURITY_TOKEN,
     },
 };
@@ -65,7 +66,10 @@ fn must_be_signed(name: &HeaderName, settings: &VerifySettings, presigned: bool)
     }
     let text = name.as_str();
     let is_required = |required: &HeaderName| is_same_cgi_variable(required.as_str(), text);
-    is_amz(text) && !settings.unsigned_headers.contains(name)
+    // A server behind this one may read a vendor's header, by which the holder of a presigned URL could copy an object
+    // that its signer has not named.
+    let is_operation = is_amz(text) || settings.s3_family && is_vendor_header(text);
+    is_operation && !settings.unsigned_headers.contains(name)
         || settings.requires(presigned, is_required)
         || imitates_framing(text)
 }

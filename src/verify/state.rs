@@ -319,12 +319,15 @@ impl<S> Pending<S> {
 
     /// Drops the inner service and prepares the error response.
     pub(super) fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
-        #[cfg(feature = "tracing")]
-        match rejection.kind() {
-            Kind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
-            kind => tracing::debug!(?kind, %rejection, "request rejected"),
-        }
         let config = &self.config;
+        #[cfg(feature = "tracing")]
+        {
+            let message = || rejection.message_with(config.rename_settings);
+            match rejection.kind() {
+                Kind::LookupFailed => tracing::warn!(rejection = %message(), "request rejected"),
+                kind => tracing::debug!(?kind, rejection = %message(), "request rejected"),
+            }
+        }
         let explain = Explain {
             enabled: config.verifier.services().for_claim(&self.head).explain,
             rename: config.rename_settings,

@@ -117,6 +117,48 @@ async fn buckets_go_into_the_host() {
 }
 
 #[tokio::test]
+async fn the_longest_domain_names_the_bucket() {
+    let mut rules = [
+        (rule("{bucket}.example.com"), origin("http://outer:9000")),
+        (rule("{bucket}.s3.example.com"), origin("http://inner:9000")),
+        (rule("s3.example.com"), origin("http://path:9000")),
+    ];
+    for _ in 0..rules.len() {
+        rules.rotate_left(1);
+        let all = rules.iter().cloned();
+        let all = all.fold(OriginRules::new(), |all, (rule, origin)| {
+            all.add_rule(rule, origin)
+        });
+        let layer = layer(all);
+        for (host, target, sent_to) in [
+            ("photos.s3.example.com", "/k", "http://inner:9000/photos/k"),
+            (
+                "photos.S3.example.com:80",
+                "/k",
+                "http://inner:9000/photos/k",
+            ),
+            (
+                "my.photos.s3.example.com",
+                "/k",
+                "http://inner:9000/my.photos/k",
+            ),
+            ("s3.example.com", "/photos/k", "http://path:9000/photos/k"),
+            ("photos.example.com", "/k", "http://outer:9000/photos/k"),
+            ("xs3.example.com", "/k", "http://outer:9000/xs3/k"),
+        ] {
+            let sent = send(&layer, signed("s3", host, target)).await;
+            assert_eq!(sent.expect("sent").uri().to_string(), sent_to, "{host}");
+        }
+    }
+    // The host of another rule's buckets is a bucket of no rule.
+    let nested = OriginRules::new()
+        .add_rule(rule("{bucket}.example.com"), origin("http://outer:9000"))
+        .add_rule(rule("{bucket}.s3.example.com"), origin("http://inner:9000"));
+    let error = send(&layer(nested), get("s3.example.com", "/photos/k")).await;
+    assert_eq!(error.expect_err("no rule").kind(), ErrorKind::NoMatch);
+}
+
+#[tokio::test]
 async fn invalid_names_of_buckets_are_rejected() {
     let layer = by_path();
     let long = "a".repeat(64);
@@ -246,6 +288,23 @@ async fn buckets_in_the_host_are_not_lost() {
         let shown = format!("{request:?}");
         assert!(send(&listed, request).await.is_ok(), "{shown}");
     }
+    // A listed host is not a bucket of another one.
+    let below = |host: &str| {
+        let rule = OriginRule::path("/a").and_then(|rule| rule.with_host(host));
+        (rule.expect("a rule"), origin("http://a:9000"))
+    };
+    let nested = [below("example.com"), below("gw.example.com")]
+        .into_iter()
+        .chain([(OriginRule::any(), origin("http://minio:9000"))])
+        .fold(OriginRules::new(), |all, (rule, origin)| {
+            all.add_rule(rule, origin)
+        });
+    let nested = layer(nested);
+    let sent = send(&nested, signed("s3", "gw.example.com", "/bkt/k")).await;
+    assert!(sent.is_ok(), "{sent:?}");
+    let error = send(&nested, signed("s3", "bkt.gw.example.com", "/k")).await;
+    let text = error.expect_err("a bucket").to_string();
+    assert!(text.contains("has the bucket \"bkt\" in it"), "{text}");
     // Without a listed host, a bucket looks like a part of the name of the server.
     let unlisted =
         layer(OriginRules::new().add_rule(OriginRule::any(), origin("http://minio:9000")));

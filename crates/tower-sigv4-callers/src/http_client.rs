@@ -13,7 +13,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Sends requests to an identity provider.
+/// Sends requests to an identity provider, or another service that knows callers.
 ///
 /// Any tower service that sends HTTP requests is a client. It must not follow redirects: a provider that redirects is
 /// an error.
@@ -73,10 +73,23 @@ impl HttpClient {
 
     /// Sends a request, and returns its response with the whole body.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use http::Request;
+    /// use tower_sigv4_callers::HttpClient;
+    ///
+    /// let request = Request::get("https://login.example.com/keys").body("".into()).unwrap();
+    /// let sent = HttpClient::disabled().send(request, 65_536, Duration::from_secs(5)).await;
+    /// assert_eq!(sent.unwrap_err().to_string(), "the HTTP client is disabled");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     ///
-    /// The client's own error, a body that exceeds `limit` bytes, or `timeout`, which covers the body too.
-    pub(crate) async fn send(
+    /// The client's own error, a body that exceeds `limit` bytes, or a [`tokio::time::error::Elapsed`] after `timeout`,
+    /// which covers the body too.
+    pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
         limit: usize,

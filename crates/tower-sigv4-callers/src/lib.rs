@@ -5,12 +5,14 @@ mod error;
 mod http_client;
 pub mod iam;
 pub mod jwt;
+mod loopback;
 mod response_body;
 mod verification;
 
 pub use self::{
     error::Error,
     http_client::{BoxError, HttpClient},
+    loopback::is_loopback,
     response_body::ResponseBody,
 };
 

@@ -21,6 +21,6 @@ pub(crate) use self::{
     limits::{CallerLimited, CallerLimits},
     matching::{ArnPattern, CallerFacts, CallerMatch},
     rules::{Authorization, BucketPlace, CallerRules, RouteFacts, S3Facts},
-    s3::{bucket_in_host, is_of_other_vendor},
+    s3::bucket_in_host,
     service::authorized,
 };

@@ -16,9 +16,9 @@ use crate::{
     config::{
         BodiesSection, BodySettings, ClientAuthorization, ConfigError, MirroredPresign,
         OriginSection, Payload, RouteSection, Signing, Spanned, header_name, is_s3_family, located,
-        with_commands,
     },
     error::chain,
+    setting_names::setting_name,
 };
 
 /// Builds an origin, for the requests of a route if there is one.
@@ -143,10 +143,8 @@ pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigEr
     let client = HttpClient::new();
     let name = section.name.get_ref();
     let warning = |finding: &Finding| {
-        let message = format!(
-            "warning: origin {name:?}: {}",
-            with_commands(&finding.to_string())
-        );
+        let problem = finding.message_with(setting_name);
+        let message = format!("warning: origin {name:?}: {problem}");
         ConfigError::at(section.rule_span(finding.rule()), message)
     };
     lint(origin, &client).iter().map(warning).collect()

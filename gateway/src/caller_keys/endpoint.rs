@@ -8,17 +8,14 @@ use std::sync::{
 use aws_credential_types::Credentials;
 use axum::body::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use serde::{Deserialize, Serialize};
-use tokio::time;
+use tokio::time::error::Elapsed;
 use tower_sigv4::verify::{CachedKeys, Key, KeyRequest, KeyStore, LookupFuture};
+use tower_sigv4_callers::HttpClient;
 
 use crate::{
-    BoxError,
-    caller::Tenant,
-    config::KeysEndpointSettings,
-    identity::parse_time,
-    issuer_client::{self, PlainClient},
+    BoxError, caller::Tenant, config::KeysEndpointSettings, identity::parse_time, issuer_client,
 };
 
 /// Maximum size of a response, in bytes.
@@ -43,7 +40,7 @@ impl KeysEndpoint {
     pub(crate) fn new(settings: KeysEndpointSettings) -> Result<Self, BoxError> {
         let calls = Arc::new(Calls::default());
         let client = Arc::new(EndpointClient {
-            client: issuer_client::plain_client()?,
+            client: issuer_client::client()?,
             settings: settings.clone(),
         });
         let counted = calls.clone();
@@ -101,7 +98,7 @@ impl KeysEndpoint {
 }
 
 struct EndpointClient {
-    client: PlainClient,
+    client: HttpClient,
     settings: KeysEndpointSettings,
 }
 
@@ -130,14 +127,6 @@ struct Attributes {
 
 impl EndpointClient {
     async fn lookup(&self, request: &KeyRequest<'_>) -> Result<Option<Key>, BoxError> {
-        let timeout = self.settings.timeout;
-        match time::timeout(timeout, self.call(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("the keys endpoint has not responded for {timeout:?}").into()),
-        }
-    }
-
-    async fn call(&self, request: &KeyRequest<'_>) -> Result<Option<Key>, BoxError> {
         let query = Query {
             access_key_id: request.access_key_id(),
             session_token: request.session_token(),
@@ -153,15 +142,23 @@ impl EndpointClient {
             builder = builder.header(header::AUTHORIZATION, authorization);
         }
         let body = Full::new(Bytes::from(serde_json::to_vec(&query)?));
-        let response = self.client.request(builder.body(body)?).await?;
+        let timeout = self.settings.timeout;
+        let sent = self
+            .client
+            .send(builder.body(body)?, MAX_RESPONSE_LEN, timeout);
+        let response = sent.await.map_err(|error| {
+            if error.is::<Elapsed>() {
+                format!("the keys endpoint has not responded for {timeout:?}").into()
+            } else {
+                error
+            }
+        })?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
             status => return Err(format!("the keys endpoint responded with {status}").into()),
         }
-        let limited = Limited::new(response.into_body(), MAX_RESPONSE_LEN);
-        let text = limited.collect().await?.to_bytes();
-        parse(request.access_key_id(), &text).map(Some)
+        parse(request.access_key_id(), response.body()).map(Some)
     }
 }
 

@@ -90,30 +90,7 @@ impl JsonSchema for Secret {
 /// Converts an error of the library, which names the value and the remedy.
 pub(crate) fn located<T>(value: &Spanned<T>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
     let span = value.span();
-    move |error| ConfigError::at(span, with_commands(&chain(&error)))
-}
-
-/// Names the commands that create tokens, where the library names its functions.
-pub(crate) fn with_commands(message: &str) -> String {
-    const COMMANDS: [(&str, &str); 6] = [
-        ("`token::eks`", "`aws eks get-token`"),
-        ("`token::rds`", "`aws rds generate-db-auth-token`"),
-        ("`token::dsql`", "`aws dsql generate-db-connect-auth-token`"),
-        (
-            "`token::elasticache`",
-            "redis_auth of [cache], if it is the cache of the gateway",
-        ),
-        (
-            "`token::memorydb`",
-            "redis_auth of [cache], if it is the cache of the gateway",
-        ),
-        ("`token::msk`", "a signer such as aws-msk-iam-sasl-signer"),
-    ];
-    COMMANDS
-        .iter()
-        .fold(message.to_owned(), |text, (function, command)| {
-            text.replace(function, command)
-        })
+    move |error| ConfigError::at(span, chain(&error))
 }
 
 pub(crate) fn header_name(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {

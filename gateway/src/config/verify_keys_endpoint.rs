@@ -1,10 +1,11 @@
 //! The table `[verify.keys_endpoint]`.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tower_sigv4_callers::is_loopback;
 
 use super::{
     error::ConfigError,
@@ -99,10 +100,4 @@ impl KeysEndpointSection {
             )
         })
     }
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

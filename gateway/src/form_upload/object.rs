@@ -2,10 +2,10 @@
 
 use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tower_sigv4::verify::VerifiedForm;
+use tower_sigv4::{sigv4::is_vendor_header, verify::VerifiedForm};
 
 use super::{FormError, tagging::tags_in_query_form};
-use crate::{authorization::is_of_other_vendor, headers};
+use crate::headers;
 
 /// Bytes of a key that are encoded in a path (Amazon S3 API Reference, "Authenticating Requests", `UriEncode`).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -61,7 +61,7 @@ fn describes_object(name: &str) -> bool {
     name.starts_with("content-")
         || SAME_NAME.contains(&name)
         || matches!(name, "digest" | "repr-digest")
-        || is_of_other_vendor(name)
+        || is_vendor_header(name)
 }
 
 fn object_uri(key: &str, form: &Uri) -> Result<Uri, FormError> {

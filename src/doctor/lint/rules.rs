@@ -120,7 +120,9 @@ fn scope(origin: &Origin) -> Option<String> {
             format!("{name:?} in {at:?}")
         }
         Ok(AwsHost::MultiRegion(name)) if name != service || settings.region_set().is_none() => {
-            format!("{name:?} in several regions (SigningSettings::multi_region, feature `sigv4a`)")
+            format!(
+                "{name:?} in several regions (`SigningSettings::multi_region`, feature `sigv4a`)"
+            )
         }
         Err(InferError::MultipleServices(names))
             if names.split(" or ").all(|name| name != service) =>
@@ -151,15 +153,15 @@ fn session_token(settings: &SigningSettings) -> Option<String> {
     let message = match (service_rules(service).session_token, signed) {
         (SessionToken::Signed | SessionToken::S3Session, SessionToken::Unsigned) => format!(
             "the session token is added after signing, but service {service:?} accepts only a signed one; \
-             remove SessionToken::Unsigned"
+             remove `SigningSettings::with_session_token`"
         ),
         (SessionToken::Unsigned, SessionToken::Signed) => format!(
             "the session token is signed, but service {service:?} derives the signature without it; remove \
-             SessionToken::Signed"
+             `SigningSettings::with_session_token`"
         ),
         (SessionToken::Signed | SessionToken::Unsigned, SessionToken::S3Session) => format!(
             "the session token is sent in x-amz-s3session-token, but service {service:?} has no sessions of S3 \
-             Express; remove SessionToken::S3Session"
+             Express; remove `SigningSettings::with_session_token`"
         ),
         _ => return None,
     };
@@ -173,18 +175,17 @@ fn payload_header(origin: &Origin) -> Option<String> {
     (missing && service_rules(service).requires_payload_header).then(|| {
         format!(
             "x-amz-content-sha256 is not sent, but service {service:?} rejects requests without it; remove \
-             with_payload_header"
+             `SigningSettings::with_payload_header`"
         )
     })
 }
 
 fn path_form(settings: &SigningSettings) -> Option<String> {
-    let (service, form) = (settings.service(), settings.path_form());
-    let own = service_rules(service).path_form;
-    (form != own).then(|| {
+    let service = settings.service();
+    (settings.path_form() != service_rules(service).path_form).then(|| {
         format!(
-            "path form {form:?} is not that of service {service:?}, which is {own:?}, so it rejects paths \
-             with escapes, \"//\" or dot segments; remove with_path_form"
+            "the path form is not that of service {service:?}, so it rejects paths with escapes, \"//\" or dot \
+             segments; remove `SigningSettings::with_path_form`"
         )
     })
 }
@@ -196,13 +197,13 @@ fn signed_headers(settings: &SigningSettings) -> Option<String> {
     let rules = service_rules(service);
     let message = if rules.rejects_signed_length && policy.is_signed(&CONTENT_LENGTH) {
         format!(
-            "content-length is signed, but service {service:?} derives the signature without it; remove it \
-             from the signed headers, as AllowList does"
+            "content-length is signed, but service {service:?} derives the signature without it; leave it \
+             unsigned by `SigningSettings::with_signed_headers`"
         )
     } else if rules.s3_family && !policy.is_signed(&X_AMZ_COPY_SOURCE) {
         format!(
             "{X_AMZ_COPY_SOURCE} is not signed, but service {service:?} rejects requests with an unsigned \
-             x-amz-*; add x-amz-* to the signed headers, as AllowList does"
+             x-amz-*; sign all of them by `SigningSettings::with_signed_headers`"
         )
     } else {
         return None;
@@ -224,7 +225,7 @@ fn payload(origin: &Origin, method: Method) -> Option<(LintRule, String)> {
             LintRule::UnsignedPayload,
             format!(
                 "the payload is UNSIGNED-PAYLOAD, but service {service:?} derives the signature from the \
-                 hash of what it receives; choose the payload mode Buffer, or Spool for large bodies"
+                 hash of what it receives; choose `PayloadMode::Buffer`, or `PayloadMode::Spool` for large bodies"
             ),
         ),
         Ok(Sending::Collect { signed: None, .. } | Sending::Large(..))
@@ -233,8 +234,8 @@ fn payload(origin: &Origin, method: Method) -> Option<(LintRule, String)> {
             (
                 LintRule::HashedPayload,
                 format!(
-                    "the payload is hashed, but service {service:?} accepts only UNSIGNED-PAYLOAD; choose the \
-                 payload mode Unsigned"
+                    "the payload is hashed, but service {service:?} accepts only UNSIGNED-PAYLOAD; choose \
+                 `PayloadMode::Unsigned`"
                 ),
             )
         }

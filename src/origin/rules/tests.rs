@@ -76,8 +76,19 @@ fn request(random: &mut Rng) -> Parts {
 /// Returns the first rule that matches, by a search through all.
 fn searched(rules: &OriginRules, head: &Parts, path: &str) -> Option<usize> {
     let host = host(head).expect("a host");
+    let lower = host.unwrap_or_default().to_ascii_lowercase();
+    let bucket_domain = |rule: &Rule| {
+        let pattern = rule.conditions.host.as_ref()?;
+        pattern.bucket_domain().map(str::to_owned)
+    };
+    let domains = rules.inner.rules.iter().filter_map(bucket_domain);
+    let longest = domains
+        .filter(|domain| lower == *domain || lower.ends_with(&format!(".{domain}")))
+        .max_by_key(String::len);
     rules.inner.rules.iter().position(|rule| {
-        rule.conditions.matches_except_path(head, host) && rule.conditions.matches_path(path)
+        bucket_domain(rule).is_none_or(|domain| Some(domain) == longest)
+            && rule.conditions.matches_except_path(head, host)
+            && rule.conditions.matches_path(path)
     })
 }
 

@@ -242,7 +242,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || RESERVED.contains(&&*lower) {
         return Err(Error::config(format!(
-            "field {name:?} of a POST policy is empty or set by `PostPolicy`; name another one"
+            "field {name:?} of a POST policy is empty or reserved; name another one"
         )));
     }
     Ok(())

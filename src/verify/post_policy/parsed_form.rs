@@ -264,12 +264,15 @@ fn bucket_of_host(head: &Parts, settings: &VerifySettings) -> Option<String> {
     let value = head.headers.get(header::HOST)?.to_str().ok()?;
     let lower = value.to_ascii_lowercase();
     let host = lower.split(':').next()?;
-    let bucket_in = |domain: &str| {
-        let bucket = host.strip_suffix(domain)?.strip_suffix('.')?;
-        (!bucket.is_empty()).then(|| bucket.to_owned())
+    let before = |domain: &String| {
+        let labels = host.strip_suffix(domain.as_str())?;
+        (labels.is_empty() || labels.ends_with('.')).then_some(labels)
     };
-    if let Some(bucket) = settings.post_domains.iter().find_map(|it| bucket_in(it)) {
-        return Some(bucket);
+    // The longest domain decides: `s3.example.com` is not a bucket of `example.com`.
+    let domains = settings.post_domains.iter();
+    if let Some(labels) = domains.filter_map(before).min_by_key(|labels| labels.len()) {
+        let bucket = labels.strip_suffix('.').unwrap_or_default();
+        return (!bucket.is_empty()).then(|| bucket.to_owned());
     }
     let Ok(AwsHost::Regional("s3", region)) = AwsHost::parse(host) else {
         return None;

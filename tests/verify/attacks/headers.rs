@@ -5,8 +5,8 @@ use tower_sigv4::verify::RejectionKind as Kind;
 use super::{
     ChangedRow, InvalidRow,
     draft::{
-        EMPTY, TOKEN, header, pair, presigned, presigned_temporary, s3, temporary, tenant,
-        underscored, unhashed,
+        EMPTY, TOKEN, header, pair, presigned, presigned_s3, presigned_temporary, s3, temporary,
+        tenant, underscored, unhashed,
     },
     edit::{add, remove, set},
 };
@@ -153,6 +153,23 @@ pub(super) const INVALID_HEADERS: &[InvalidRow] = &[
     ("x_amz_acl is not signed", Kind::HeaderNotSigned, s3, |d| {
         d.headers.push(("x_amz_acl", "public-read".to_owned()));
     }),
+    (
+        "x-copy-from is not signed",
+        Kind::HeaderNotSigned,
+        s3,
+        |d| {
+            d.headers.push(("x-copy-from", "/private/key".to_owned()));
+        },
+    ),
+    (
+        "a vendor's header is not signed, query",
+        Kind::HeaderNotSigned,
+        presigned_s3,
+        |d| {
+            let source = "private/key".to_owned();
+            d.headers.push(("x_goog_copy_source", source));
+        },
+    ),
     (
         "content_type is signed and content-type is not",
         Kind::HeaderNotSigned,

@@ -274,3 +274,40 @@ async fn version_4a_is_rejected_unless_enabled() {
         assert_eq!(verified, Ok(ID.to_owned()));
     }
 }
+
+#[tokio::test]
+async fn headers_of_vendors_are_accepted_if_signed_allowed_or_for_another_service() {
+    let name = "x-goog-copy-source";
+    let add = |mut draft: Draft| {
+        draft.headers.push((name, "private/key".to_owned()));
+        draft
+    };
+    let mut signed = s3();
+    signed.sign_header(name, "private/key");
+    let layer = |service, allowed: Option<&'static str>| {
+        let settings = VerifySettings::new(service, "us-east-1");
+        let settings = allowed
+            .into_iter()
+            .try_fold(settings.expect("valid"), |it, name| {
+                it.add_unsigned_header(HeaderName::from_static(name))
+            });
+        let keys = StaticKeys::new([Credentials::new(ID, SECRET, None, None, "test")]);
+        VerifyLayer::new(keys.expect("valid"), settings.expect("valid"))
+            .with_clock(Clock::manual(now()))
+    };
+    for (service, allowed, draft, is_accepted) in [
+        ("s3", None, signed, true),
+        ("s3", None, add(s3()), false),
+        ("s3", Some(name), add(s3()), true),
+        ("s3", Some("x-goog-other"), add(s3()), false),
+        ("execute-api", None, add(header()), true),
+    ] {
+        let result = verify(&layer(service, allowed), draft.sign()).await;
+        let expected = if is_accepted {
+            Ok(())
+        } else {
+            Err(Kind::HeaderNotSigned)
+        };
+        assert_eq!(result.map(drop), expected, "{service} {allowed:?}");
+    }
+}

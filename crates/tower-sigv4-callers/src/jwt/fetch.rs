@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     jwks::Jwks,
-    key_source::{KeySource, is_loopback, public_part, secure_url},
+    key_source::{KeySource, is_local, public_part, secure_url},
     strict_json,
 };
 use crate::{BoxError, HttpClient};
@@ -73,7 +73,7 @@ impl KeyFetcher {
         let keys = text("jwks_uri").ok_or_else(|| invalid("the document has no jwks_uri"))?;
         let keys_url = secure_url(keys, "jwks_uri").map_err(|error| invalid(&error.to_string()))?;
         // A provider elsewhere must not direct requests to services of this machine.
-        if is_loopback(&keys_url) && !is_loopback(url) {
+        if is_local(&keys_url) && !is_local(url) {
             return Err(invalid("jwks_uri is a loopback URL"));
         }
         Ok(keys_url)

@@ -1,11 +1,11 @@
 //! Sources of the keys of an issuer.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Uri, uri::Scheme};
 
 use super::jwks::Jwks;
-use crate::Error;
+use crate::{Error, is_loopback};
 
 /// Source of the keys of an issuer.
 #[derive(Clone)]
@@ -66,16 +66,15 @@ pub(crate) fn secure_url(url: &str, name: &str) -> Result<Uri, Error> {
         return Err(not_a_url(url, name));
     }
     let scheme = parsed.scheme();
-    if scheme == Some(&Scheme::HTTPS) || scheme == Some(&Scheme::HTTP) && is_loopback(&parsed) {
+    if scheme == Some(&Scheme::HTTPS) || scheme == Some(&Scheme::HTTP) && is_local(&parsed) {
         return Ok(parsed);
     }
     Err(not_secure(url, name))
 }
 
-pub(super) fn is_loopback(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+/// Returns `true` if the host of a URL is this machine.
+pub(super) fn is_local(url: &Uri) -> bool {
+    url.host().is_some_and(is_loopback)
 }
 
 /// Returns a URL without its query, which may contain a token, or none of one that may contain a password.

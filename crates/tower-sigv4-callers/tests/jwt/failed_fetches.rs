@@ -143,6 +143,10 @@ async fn unusable_documents_are_rejected() {
             discovery(ISSUER, "https://[::1]/jwks.json"),
         ),
         (
+            "loopback in upper case",
+            discovery(ISSUER, "https://LOCALHOST./jwks.json"),
+        ),
+        (
             "user name",
             discovery(ISSUER, "https://user:pass@keys.example.com/jwks.json"),
         ),

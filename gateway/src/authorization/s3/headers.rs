@@ -1,6 +1,7 @@
 //! Headers through which a request reaches more than its own object.
 
 use http::HeaderMap;
+use tower_sigv4::sigv4::is_vendor_header;
 
 /// Right that a header needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,27 +71,13 @@ const BUCKET_PREFIXES: [&str; 6] = [
     "x-amz-meta-minio-snowball-",
 ];
 
-/// Beginnings of names of other vendors' headers, some of which name a source: `x-goog-copy-source` of Google Cloud
-/// Storage, `x-copy-from`, `x-object-manifest` and `x-symlink-target` of OpenStack Swift, `x-minio-source-*`.
-const VENDOR_PREFIXES: [&str; 9] = [
-    "x-copy-",
-    "x-cos-",
-    "x-goog-",
-    "x-minio-",
-    "x-object-",
-    "x-obs-",
-    "x-oss-",
-    "x-rgw-",
-    "x-symlink-",
-];
-
 /// Access control lists that give nobody access besides the owner of the bucket.
 const OWNERS_ACLS: [&str; 3] = ["private", "bucket-owner-read", "bucket-owner-full-control"];
 
 /// Returns the right that a header needs, by its name in lower case.
 pub(super) fn right(name: &str, headers: &HeaderMap) -> HeaderRight {
     let starts_with_one_of = |prefixes: &[&str]| prefixes.iter().any(|it| name.starts_with(it));
-    if is_of_other_vendor(name) {
+    if is_vendor_header(name) {
         return HeaderRight::Everything;
     }
     if !name.starts_with("x-amz-") {
@@ -111,12 +98,6 @@ pub(super) fn right(name: &str, headers: &HeaderMap) -> HeaderRight {
         _ if concerns_only_object(name) => HeaderRight::Object,
         _ => HeaderRight::Everything,
     }
-}
-
-/// Returns `true` for a header of another vendor, which may change the operation or name a source.
-pub(crate) fn is_of_other_vendor(name: &str) -> bool {
-    VENDOR_PREFIXES.iter().any(|it| name.starts_with(it))
-        || !name.starts_with("x-amz-") && name.contains("copy-source")
 }
 
 /// Returns `true` for a header that concerns only the object of the request. In a presigned URL it may be a parameter.

@@ -16,7 +16,6 @@ mod tests;
 pub(crate) use self::{
     delete_objects::object_keys,
     head::{HeadAccesses, S3Head, head_accesses},
-    headers::is_of_other_vendor,
     host::bucket_in_host,
     names::object_names,
 };

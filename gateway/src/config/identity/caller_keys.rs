@@ -1,15 +1,14 @@
 //! The keys of sources that belong to the caller.
 
+use tower_sigv4_callers::is_loopback;
+
 use super::{
     caller_source::{CallerSource, IdentityPool},
     role_keys::{check_arn, checked_endpoint},
     section::{IdentitySection, value_of},
     template::Template,
 };
-use crate::config::{
-    error::ConfigError, redacted_url::redacted_url, value::Spanned,
-    verify_keys_endpoint::is_loopback,
-};
+use crate::config::{error::ConfigError, redacted_url::redacted_url, value::Spanned};
 
 impl IdentitySection {
     pub(super) fn identity_pool(&self) -> Result<IdentityPool, ConfigError> {

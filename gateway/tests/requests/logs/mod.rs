@@ -1,6 +1,7 @@
 //! Log formats, levels and the access log.
 
 mod isolation;
+mod setting_names;
 
 use aws_sigv4::http_request::SignatureLocation;
 use serde_json::{Value, json};

@@ -110,6 +110,30 @@ async fn forms_of_this_crate_are_accepted() {
 }
 
 #[tokio::test]
+async fn the_longest_domain_names_the_bucket() {
+    let orders = [
+        ["example.org", "s3.example.org"],
+        ["s3.example.org", "example.org"],
+    ];
+    for (domains, uri) in orders.iter().flat_map(|domains| {
+        [
+            "https://bucket.s3.example.org/",
+            "https://s3.example.org/bucket",
+            "https://bucket.example.org/",
+        ]
+        .map(|uri| (domains, uri))
+    }) {
+        let settings = domains.iter().try_fold(settings(), |settings, domain| {
+            settings.add_post_domain(domain)
+        });
+        let mut form = Form::new();
+        form.uri = uri.to_owned();
+        let read = send_with(settings.expect("domains"), &form, 3).await;
+        assert_eq!(read, Ok(form.text()), "{domains:?} {uri}");
+    }
+}
+
+#[tokio::test]
 async fn variants_are_accepted() {
     type Change = fn(&mut Form);
     let rows: [(&str, Change); 16] = [
