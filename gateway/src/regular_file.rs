@@ -3,10 +3,8 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-use tokio::task;
 
 /// Opens a file, or returns an error for a pipe, a socket or a device. To read one may block for ever, and each of the
 /// reads that detect changes would see another content.
@@ -31,13 +29,6 @@ pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// Reads a file that [`open`] accepts, in UTF-8.
 pub(crate) fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
     io::read_to_string(open(path)?)
-}
-
-/// As [`read_text`], on a thread that may block.
-pub(crate) async fn read_text_in_background(path: impl Into<PathBuf>) -> io::Result<String> {
-    let owned = path.into();
-    let reading = task::spawn_blocking(move || read_text(owned));
-    reading.await.unwrap_or_else(|panic| Err(panic.into()))
 }
 
 #[cfg(all(test, unix))]

@@ -219,8 +219,12 @@ impl OriginRule {
 
     /// Returns `true` unless the rule reads buckets below a domain of another length.
     pub(super) fn has_bucket_domain(&self, len: usize) -> bool {
-        let domain = self.host.as_ref().and_then(HostPattern::bucket_domain);
-        domain.is_none_or(|own| own.len() == len)
+        self.bucket_domain().is_none_or(|own| own.len() == len)
+    }
+
+    /// Returns the domain below which hosts start with a bucket.
+    pub(super) fn bucket_domain(&self) -> Option<&str> {
+        self.host.as_ref().and_then(HostPattern::bucket_domain)
     }
 
     pub(super) fn matches_path(&self, path: &str) -> bool {

@@ -48,7 +48,7 @@ impl RuleIndex {
             None => ANY_HOST,
             Some(pattern) => self.host_id(pattern.key()),
         };
-        if let Some(domain) = rule.host.as_ref().and_then(HostPattern::bucket_domain) {
+        if let Some(domain) = rule.bucket_domain() {
             self.bucket_domains.insert(domain.into());
         }
         let position = self.len();
@@ -172,6 +172,16 @@ impl RuleIndex {
             .chain([&*lower])
             .filter(|domain| self.bucket_domains.contains(*domain));
         known.map(str::len).max().unwrap_or_default()
+    }
+
+    /// Returns `true` if a rule reads buckets below a longer domain that ends with this one.
+    pub(super) fn has_longer_bucket_domain(&self, domain: &str) -> bool {
+        let is_below = |other: &str| {
+            other
+                .strip_suffix(domain)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
+        self.bucket_domains.iter().any(|other| is_below(other))
     }
 
     /// Returns `true` if a rule names a host itself, or its buckets.

@@ -183,9 +183,13 @@ impl OriginRules {
     pub fn hidden_rules(&self) -> impl Iterator<Item = (usize, usize)> {
         let Inner { rules, index } = &*self.inner;
         rules.iter().enumerate().filter_map(|(position, rule)| {
+            let domain = rule.conditions.bucket_domain();
             let covers = |other: usize| {
                 let conditions = &rules[other].conditions;
                 conditions.covers_methods_and_headers(&rule.conditions)
+                    && conditions.bucket_domain().is_none_or(|own| {
+                        domain == Some(own) || !index.has_longer_bucket_domain(own)
+                    })
             };
             // A rule covers itself.
             let first = index.first_covering(&rule.conditions, covers)?;

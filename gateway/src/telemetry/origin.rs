@@ -48,16 +48,16 @@ pub(crate) fn propagate(tracer: Option<&Tracer>, request: &mut Request<Body>) {
     let Some(trace) = RequestTrace::of(request.extensions()) else {
         // The origin continues an unsampled trace, as the client wants.
         if let Entry::Vacant(entry) = request.headers_mut().entry(TRACEPARENT)
-            && let Some(value) = traceparent(random_trace_id(), random_span_id(), false)
+            && let Some(unsampled) = traceparent(random_trace_id(), random_span_id(), false)
         {
-            entry.insert(value);
+            entry.insert(unsampled);
         }
         return;
     };
     let context = OriginContext::new(random_span_id());
-    let value = traceparent(trace.trace_id(), context.span_id, true);
+    let sampled = traceparent(trace.trace_id(), context.span_id, true);
     request.extensions_mut().insert(context);
-    if let Some(value) = value
+    if let Some(value) = sampled
         && !(request.headers().contains_key(TRACEPARENT)
             && request_id::is_signed(request, &TRACEPARENT))
     {

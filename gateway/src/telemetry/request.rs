@@ -200,7 +200,7 @@ impl RequestTrace {
         attributes.extend(
             optional
                 .into_iter()
-                .filter_map(|(name, it)| Some((name, it?.into()))),
+                .filter_map(|(key, it)| Some((key, it?.into()))),
         );
         self.tracer.export(FinishedSpan {
             name,

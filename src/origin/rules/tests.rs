@@ -77,10 +77,7 @@ fn request(random: &mut Rng) -> Parts {
 fn searched(rules: &OriginRules, head: &Parts, path: &str) -> Option<usize> {
     let host = host(head).expect("a host");
     let lower = host.unwrap_or_default().to_ascii_lowercase();
-    let bucket_domain = |rule: &Rule| {
-        let pattern = rule.conditions.host.as_ref()?;
-        pattern.bucket_domain().map(str::to_owned)
-    };
+    let bucket_domain = |rule: &Rule| rule.conditions.bucket_domain().map(str::to_owned);
     let domains = rules.inner.rules.iter().filter_map(bucket_domain);
     let longest = domains
         .filter(|domain| lower == *domain || lower.ends_with(&format!(".{domain}")))
@@ -204,6 +201,23 @@ fn rules_are_hidden_by_one_that_matches_all_of_their_requests() {
             .add_rule(rule(later), origins[1].clone());
         let expected = is_hidden.then_some((1, 0));
         assert_eq!(rules.hidden_rules().next(), expected, "{rules:?}");
+    }
+    // The longest domain names the bucket, so hosts below it do not match the first rule.
+    let [wide, narrow] = ["{bucket}.a.com", "{bucket}.s3.a.com"];
+    for (hosts, expected) in [
+        (&[wide, narrow][..], &[][..]),
+        (&[narrow, wide], &[]),
+        (&[wide, narrow, "*.s3.a.com"], &[(2, 1)]),
+        (&[wide, "*.a.com", narrow], &[(2, 1)]),
+    ] {
+        let rules = hosts.iter().fold(OriginRules::new(), |rules, host| {
+            rules.add_rule(rule(("/", host, &[], &[])), origins[0].clone())
+        });
+        assert_eq!(
+            rules.hidden_rules().collect::<Vec<_>>(),
+            expected,
+            "{hosts:?}"
+        );
     }
     // S3 reads an escaped slash as a slash.
     for (first, second, is_hidden) in [(0, 0, true), (0, 1, false), (1, 0, true)] {

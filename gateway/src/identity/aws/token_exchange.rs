@@ -3,6 +3,7 @@
 use std::{env, fmt};
 
 use aws_credential_types::provider;
+use tokio::task;
 
 use super::{
     http::HttpClients,
@@ -38,7 +39,9 @@ impl TokenExchange {
     ) -> provider::Result {
         let path = setting(token_file, "AWS_WEB_IDENTITY_TOKEN_FILE", "token_file")?;
         let arn = setting(&self.role.arn, "AWS_ROLE_ARN", "role_arn")?;
-        let read = regular_file::read_text_in_background(&path).await;
+        let owned = path.clone();
+        let reading = task::spawn_blocking(move || regular_file::read_text(owned));
+        let read = reading.await.unwrap_or_else(|panic| Err(panic.into()));
         let token = read.map_err(|error| {
             SourceError::new(
                 format!("the token cannot be read: {error}"),
