@@ -202,6 +202,8 @@ causes! {
         "look for a proxy that changes host, path, query, signed headers or body, then check the secret",
         "to see the difference, send the same request to a VerifyLayer of your own with \
          VerifySettings::with_explain(true)",
+        "if the request has x-forwarded-host, remove it with Origin::with_forwarded, since some servers derive the host \
+         from it",
     ],
 }
 

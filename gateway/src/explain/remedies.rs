@@ -18,20 +18,30 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
         ],
         Cause::PathEncoding => &[
             "do not decode or encode the path after signing, and send a plus to S3 as %2B",
+            "if the origin is a server that encodes paths in another way, set path_form in [[origin]]",
             "in a client, check that it signs for the service that it calls, since S3 encodes paths once and the \
              others twice",
         ],
-        Cause::QueryOrder => &["do not sort the query after signing"],
-        Cause::QueryEncoding => &[
-            "do not decode or encode the query after signing: let the client send each parameter as name=value with \
-             percent-encoding",
+        Cause::QueryOrder => &[
+            "do not sort the query after signing, or send it sorted: wire_form = \"canonical\" in [[origin]]",
         ],
-        Cause::HeaderDropped => {
-            &["make every proxy pass the header on, or let the client leave it unsigned"]
-        }
-        Cause::HeaderChanged => {
-            &["do not change the header after signing, or let the client leave it unsigned"]
-        }
+        Cause::QueryEncoding => &[
+            "do not decode or encode the query after signing, or send it as it is signed: wire_form = \"canonical\" in \
+             [[origin]]",
+            "let a client send each parameter as name=value with percent-encoding",
+        ],
+        Cause::HeaderDropped => &[
+            "make every proxy pass the header on, or leave it unsigned: unsigned_headers in [[origin]], or a setting of \
+             the client",
+        ],
+        Cause::HeaderChanged => &[
+            "do not change the header after signing, or leave it unsigned: unsigned_headers in [[origin]], or a setting \
+             of the client",
+        ],
+        Cause::UrlExpired => &[
+            "presign for longer, up to 604,800 seconds: expires in [[origin]], or a setting of the client",
+            "synchronize the clock of the machine that presigns",
+        ],
         Cause::PayloadKind => &[
             "sign and send the payload's hash: payload = \"buffer\" in [[origin]], payload_signing_enabled in a \
              client of boto3",
@@ -72,6 +82,8 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
              sigv4-gateway --explain FILE --secret-env NAME, with the exchange in FILE and the secret in the environment \
              variable NAME",
             "to see the difference, send the same request to the demonstration: sigv4-gateway without arguments",
+            "if the request has x-forwarded-host, set forwarded = \"none\" in [[origin]], since some servers derive the \
+             host from it",
         ],
         other => other.remedies(),
     }
@@ -82,10 +94,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remedy_of_a_missing_token_names_its_keys() {
-        let remedies = of(Cause::TokenMissing).join("\n");
-        for name in ["session_token in [credentials]", "AWS_SESSION_TOKEN"] {
-            assert!(remedies.contains(name), "{remedies}");
+    fn remedies_name_the_keys_of_the_gateway() {
+        for (cause, name) in [
+            (Cause::HostChanged, "signed_host in [[origin]]"),
+            (Cause::PathEncoding, "path_form in [[origin]]"),
+            (Cause::QueryOrder, "wire_form = \"canonical\" in [[origin]]"),
+            (
+                Cause::QueryEncoding,
+                "wire_form = \"canonical\" in [[origin]]",
+            ),
+            (Cause::HeaderDropped, "unsigned_headers in [[origin]]"),
+            (Cause::HeaderChanged, "unsigned_headers in [[origin]]"),
+            (Cause::PayloadKind, "payload = \"buffer\" in [[origin]]"),
+            (Cause::UrlExpired, "expires in [[origin]]"),
+            (Cause::TokenMissing, "session_token in [credentials]"),
+            (Cause::TokenMissing, "AWS_SESSION_TOKEN"),
+            (Cause::Mismatch, "forwarded = \"none\" in [[origin]]"),
+        ] {
+            let remedies = of(cause).join("\n");
+            assert!(remedies.contains(name), "{cause}: {remedies}");
         }
     }
 
