@@ -4,17 +4,23 @@ use super::authorization::is_same_cgi_variable;
 
 /// Beginnings of names. Some name the source of a copy: `x-copy-from`, `x-object-manifest` and `x-symlink-target` of
 /// OpenStack Swift, `x-minio-source-*`, `x-goog-copy-source` of Google Cloud Storage, `x-oss-copy-source` of Alibaba
-/// Cloud, `x-obs-copy-source` of Huawei Cloud and `x-cos-copy-source` of Tencent Cloud.
-const PREFIXES: [&str; 9] = [
+/// Cloud, `x-obs-copy-source` of Huawei Cloud and `x-cos-copy-source` of Tencent Cloud. Others of Swift publish a bucket
+/// (`x-container-read`), send its objects elsewhere (`x-container-sync-to`, `x-versions-location`) or delete an object
+/// (`x-delete-at`).
+const PREFIXES: [&str; 13] = [
+    "x-container-",
     "x-copy-",
     "x-cos-",
+    "x-delete-",
     "x-goog-",
+    "x-history-",
     "x-minio-",
     "x-object-",
     "x-obs-",
     "x-oss-",
     "x-rgw-",
     "x-symlink-",
+    "x-versions-",
 ];
 
 const COPY_SOURCE: &str = "copy-source";
@@ -28,7 +34,7 @@ const COPY_SOURCE: &str = "copy-source";
 /// ```
 /// use tower_sigv4::sigv4::is_vendor_header;
 ///
-/// for name in ["x-copy-from", "x-goog-copy-source", "x_oss_object_acl"] {
+/// for name in ["x-copy-from", "x-container-read", "x-goog-copy-source", "x_oss_object_acl"] {
 ///     assert!(is_vendor_header(name), "{name}");
 /// }
 /// assert!(!is_vendor_header("x-amz-copy-source"));
