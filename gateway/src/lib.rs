@@ -40,6 +40,7 @@ mod log;
 mod metrics;
 mod min_body_rate;
 mod open_files;
+mod query_signature;
 mod rate;
 mod regular_file;
 mod reload;

@@ -117,7 +117,7 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) 
 fn concerns_gateway(status: StatusCode, diagnosis: &Diagnosis) -> bool {
     match diagnosis.cause() {
         // Clients of S3 know its redirects to the region of a bucket.
-        _ if status.is_redirection() => false,
+        Cause::WrongRegion if status.is_redirection() => false,
         Cause::NotAllowed | Cause::RouteMissing => false,
         // Without differences, the hash is one that the client sent and the gateway trusts.
         Cause::BodyChanged | Cause::PayloadKind => !diagnosis.differences().is_empty(),

@@ -42,6 +42,7 @@ use crate::{
     build::ActiveConfig,
     explain::remedies,
     metrics::Metrics,
+    query_signature::{self, QuerySignature},
     request_id,
     request_record::RequestStart,
     request_route::RequestRoute,
@@ -121,12 +122,16 @@ fn signing(
     let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
         let route = RequestRoute::of(request.extensions()).cloned();
         let span = OriginSpan::start(&request);
+        let signature = QuerySignature::of(request.uri());
         let sent_at = Instant::now();
         let settings = route.as_ref().map(|it| it.upstream);
         // Boxed: its 3 KiB would be moved with each future around it.
         let sent = Box::pin(client.clone().send(request, settings));
         async move {
-            let result = sent.await;
+            let mut result = sent.await;
+            if let (Some(own), Ok(response)) = (signature, &mut result) {
+                own.mark(response);
+            }
             if let Some(RequestRoute { meter, .. }) = route.as_deref() {
                 meter.record_origin_response(sent_at.elapsed(), &result);
             }
@@ -145,10 +150,12 @@ fn signing(
                 spans.finish(&result);
             }
             let mut response = result?;
+            let checked = query_signature::check(&response);
             if let Some(RequestRoute { meter, .. }) = route.as_deref() {
                 meter.record_signing(&mut response);
             }
-            Ok::<_, BoxError>(response::from_origin(response))
+            let forwarded = checked.map(|()| response::from_origin(response));
+            Ok::<_, BoxError>(forwarded.unwrap_or_else(|hidden| hidden))
         });
         recorded.oneshot(upstream::mark_chunked(request))
     });

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Bytes, response::Response};
 use futures_util::stream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use tokio::net::TcpListener;
 use tower_sigv4::doctor::{Cause, Diagnosis};
@@ -19,13 +19,17 @@ const WEST: &str = "s3.eu-west-1.amazonaws.com";
 const REDIRECT: &str = "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be \
                         addressed using the specified endpoint.</Message><Region>eu-west-1</Region></Error>";
 
+const REJECTION: &str = "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not \
+                         match the signature you provided.</Message><CanonicalRequest>GET\n/\n\n\
+                         x-amz-security-token:hunter2</CanonicalRequest></Error>";
+
 type Seen = Arc<Mutex<Vec<String>>>;
 
 /// Returns a gateway whose origin has a bucket in another region, and the hosts that receive its requests.
 async fn gateway(settings: &str) -> (GatewayService, Seen) {
     let seen = Seen::default();
     let hosts = seen.clone();
-    let s3 = Router::new().fallback(async move |headers: HeaderMap, _: Bytes| {
+    let s3 = Router::new().fallback(async move |uri: Uri, headers: HeaderMap, _: Bytes| {
         let host = headers[header::HOST].to_str().expect("ASCII").to_owned();
         let is_home = host == WEST;
         hosts.lock().expect("not poisoned").push(host);
@@ -35,8 +39,10 @@ async fn gateway(settings: &str) -> (GatewayService, Seen) {
         } else {
             let moved = response
                 .status(301)
-                .header("x-amz-bucket-region", "eu-west-1");
-            moved.body(Body::from(REDIRECT))
+                .header("x-amz-bucket-region", "eu-west-1")
+                .header(header::LOCATION, format!("https://{WEST}{uri}"));
+            let is_rejected = headers.contains_key("x-reject");
+            moved.body(Body::from(if is_rejected { REJECTION } else { REDIRECT }))
         };
         sent.expect("a response")
     });
@@ -115,4 +121,28 @@ async fn a_disabled_redirect_is_forwarded() {
         assert_eq!(hosts, [EAST]);
         assert_forwarded(response).await;
     }
+}
+
+#[tokio::test]
+async fn responses_that_repeat_the_signature_are_not_forwarded() {
+    let in_query = gateway("redirects = false\nsignature = \"query\"\n").await;
+    let (response, hosts) = send(&in_query, Request::get("/"), Body::empty()).await;
+    assert_eq!(hosts, [EAST]);
+    assert_eq!(response.status(), 502);
+    assert!(!response.headers().contains_key(header::LOCATION));
+    let body = response.into_body().collect().await.expect("a body");
+    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    assert!(text.contains("repeats the gateway's signature"), "{text}");
+}
+
+#[tokio::test]
+async fn rejections_with_the_status_of_a_redirect_are_hidden() {
+    let gateway = gateway("redirects = false\n").await;
+    let request = Request::get("/").header("x-reject", "1");
+    let (response, _) = send(&gateway, request, Body::empty()).await;
+    assert_eq!(response.status(), 502);
+    let body = response.into_body().collect().await.expect("a body");
+    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    assert!(text.contains("rejected the gateway's signature"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
 }
