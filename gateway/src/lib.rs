@@ -342,16 +342,29 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     #[cfg(feature = "otlp")]
     let stop_time = tokio::spawn(stop_time(server.stopping()));
     let connections = gateway.metrics().connections().clone();
-    let served = listener::serve(server, gateway.service(), connections, &settings).await;
+    let signals = listener::serve(server, gateway.service(), connections, &settings).await?;
     #[cfg(feature = "otlp")]
     if let Some(exporter) = telemetry {
         let deadline = stop_time.await? + settings.drain_delay + settings.shutdown_grace;
-        let left = deadline.saturating_duration_since(Instant::now());
-        exporter
-            .flush(left.clamp(MIN_FLUSH_TIME, MAX_FLUSH_TIME))
-            .await;
+        flush(exporter, deadline, signals).await;
     }
-    served
+    #[cfg(not(feature = "otlp"))]
+    drop(signals);
+    Ok(())
+}
+
+/// Exports what is left until the deadline, unless another signal arrives.
+#[cfg(feature = "otlp")]
+async fn flush(
+    exporter: telemetry::Exporter,
+    deadline: Instant,
+    mut signals: listener::StopSignals,
+) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    tokio::select! {
+        () = exporter.flush(left.clamp(MIN_FLUSH_TIME, MAX_FLUSH_TIME)) => {}
+        () = signals.next() => tracing::warn!("telemetry was not exported after a further signal"),
+    }
 }
 
 /// Returns the time of the signal that stops the process.
@@ -376,5 +389,6 @@ async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let admin = admin::start(&gateway, server.stopping(), &mut passed)?;
     print(demo::welcome(origin, address, admin));
     let connections = gateway.metrics().connections().clone();
-    listener::serve(server, gateway.service(), connections, &settings).await
+    let served = listener::serve(server, gateway.service(), connections, &settings).await;
+    served.map(drop)
 }

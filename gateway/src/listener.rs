@@ -27,10 +27,12 @@ use tokio::{
     time,
 };
 
-pub(crate) use self::bind::{Listener, PassedListeners};
 use self::{
     acceptor::Acceptor,
     notify::{State, notify},
+};
+pub(crate) use self::{
+    bind::{Listener, PassedListeners},
     signals::StopSignals,
 };
 use crate::{BoxError, config, open_files, service::Respond};
@@ -73,13 +75,13 @@ pub(crate) fn open(
 }
 
 /// Serves until a signal arrives. Requests in flight and WebSockets then have the grace period to end, unless another
-/// signal arrives.
+/// signal arrives. Returns the further signals.
 pub(crate) async fn serve(
     server: Server,
     service: impl Respond,
     connections: IntGauge,
     settings: &config::Server,
-) -> Result<(), BoxError> {
+) -> Result<StopSignals, BoxError> {
     let Server {
         listener,
         mut signals,
@@ -138,7 +140,7 @@ pub(crate) async fn serve(
             tracing::warn!("closed connections with requests in flight after a second signal");
         }
     }
-    Ok(())
+    Ok(signals)
 }
 
 /// Serves the admin port without TLS, until the process ends.

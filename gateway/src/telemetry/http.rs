@@ -19,7 +19,7 @@ pub(super) fn request_attributes<B>(request: &Request<B>, scheme: &'static str) 
     let host = request.headers().get(header::HOST);
     let host_header = || Authority::try_from(host?.as_bytes()).ok();
     if let Some(authority) = uri.authority().cloned().or_else(host_header) {
-        attributes.push(("server.address", truncated(authority.host()).into()));
+        attributes.push(("server.address", truncated(address(&authority)).into()));
         let port = authority.port_u16();
         attributes.extend(port.map(|number| ("server.port", number.into())));
     }
@@ -46,10 +46,17 @@ pub(super) fn origin_attributes<B>(request: &Request<B>) -> Vec<Attribute> {
         let default_port = if scheme == "https" { 443 } else { 80 };
         let port = authority.port_u16().unwrap_or(default_port);
         attributes.push(("url.full", truncated(&url).into()));
-        attributes.push(("server.address", authority.host().into()));
+        attributes.push(("server.address", address(authority).into()));
         attributes.push(("server.port", port.into()));
     }
     attributes
+}
+
+/// Returns the host, an IPv6 address without its brackets.
+fn address(authority: &Authority) -> &str {
+    let host = authority.host();
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inner.unwrap_or(host)
 }
 
 /// The name of an unknown method is chosen by the client, so it has an attribute of its own.
@@ -120,7 +127,7 @@ mod tests {
                 "443",
             ),
             ("http://a.example", "http://a.example/", "a.example", "80"),
-            ("http://[::1]:8080/", "http://[::1]:8080/", "[::1]", "8080"),
+            ("http://[::1]:8080/", "http://[::1]:8080/", "::1", "8080"),
         ] {
             let expected = [
                 ("http.request.method", "GET"),

@@ -25,7 +25,7 @@ mod span;
 mod tracer;
 
 #[cfg(feature = "otlp")]
-pub(crate) use self::otlp::start;
+pub(crate) use self::otlp::{Exporter, start};
 pub(crate) use self::{
     origin::{OriginSpan, propagate},
     request::{

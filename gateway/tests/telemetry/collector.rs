@@ -73,6 +73,15 @@ impl Collector {
 
     /// The first exports fail with "unavailable".
     pub(crate) async fn start_failing(failures: usize) -> Self {
+        Self::start_with(failures, Duration::ZERO).await
+    }
+
+    /// Responds to each export after a delay.
+    pub(crate) async fn start_slow(delay: Duration) -> Self {
+        Self::start_with(0, delay).await
+    }
+
+    async fn start_with(failures: usize, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let received = Arc::<Mutex<Received>>::default();
@@ -81,8 +90,14 @@ impl Collector {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (records, left) = (shared.clone(), left.clone());
-                let service =
-                    service_fn(move |request| receive(request, records.clone(), left.clone()));
+                let service = service_fn(move |request| {
+                    let received = receive(request, records.clone(), left.clone());
+                    async move {
+                        let response = received.await;
+                        time::sleep(delay).await;
+                        response
+                    }
+                });
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
                     drop(server.serve_connection(TokioIo::new(stream), service).await);

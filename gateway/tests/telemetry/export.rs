@@ -87,8 +87,12 @@ async fn dead_collectors_are_logged_once_and_delay_no_request() {
     let count_of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(count_of("cannot export telemetry"), 1, "{lines:?}");
     assert_eq!(count_of("by grpc: no response within 100ms"), 1);
-    // A batch and the queue.
-    assert_eq!(count_of("4608 spans were not exported"), 1, "{lines:?}");
+    // Four of each request.
+    assert_eq!(
+        count_of("7200 spans of this process were not exported"),
+        1,
+        "{lines:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,4 +160,48 @@ async fn silent_collectors_delay_the_end_by_seconds_only() {
     // Two exports would take ten seconds each.
     let result = tokio::time::timeout(Duration::from_secs(9), ended).await;
     assert!(result.expect("in time").expect("joined"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_are_not_interrupted_and_repeated_at_the_end() {
+    const ROOT: &str = "GET api.example.com/orders";
+    for protocol in ["grpc", "http"] {
+        let origin = TestOrigin::start(OK).await;
+        let collector = Collector::start_slow(Duration::from_millis(500)).await;
+        let plain = config(&format!("http://{}", origin.address), "");
+        let keys = format!("protocol = \"{protocol}\"");
+        let mut gateway = Gateway::with_config(&with_telemetry(&plain, collector.address, &keys));
+        exchange(gateway.address, &request("GET", "/orders", "")).await;
+        // The gateway waits for the response.
+        collector.wait_for_span(ROOT).await;
+        gateway.terminate();
+        assert!(gateway.wait().success());
+        let received = collector.received();
+        let roots = received.spans.iter().filter(|span| span.name == ROOT);
+        assert_eq!(roots.count(), 1, "{protocol}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_signals_end_the_export() {
+    let origin = TestOrigin::start(OK).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let plain = config(&format!("http://{}", origin.address), "");
+    let mut logged = LoggingGateway::start(&with_telemetry(&plain, address, ""));
+    exchange(logged.gateway.address, &request("GET", "/orders", "")).await;
+    // One of these signals arrives while the gateway exports.
+    let signals = async {
+        while !logged
+            .lines()
+            .iter()
+            .any(|line| line.contains("after a further signal"))
+        {
+            logged.gateway.terminate();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let result = tokio::time::timeout(Duration::from_secs(4), signals).await;
+    assert!(result.is_ok(), "{:?}", logged.lines());
+    assert!(logged.gateway.wait().success());
 }

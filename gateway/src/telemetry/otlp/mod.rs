@@ -87,20 +87,19 @@ struct Export {
 
 impl Export {
     async fn until(mut self, stopped: oneshot::Receiver<()>) {
-        tokio::select! {
-            () = self.run() => {}
-            _ = stopped => {}
-        }
+        self.run(stopped).await;
         self.finish().await;
     }
 
-    async fn run(&mut self) {
+    /// Exports until the end. It does not interrupt an export, since the collector would receive the spans twice.
+    async fn run(&mut self, mut stopped: oneshot::Receiver<()>) {
         let interval = self.tracer.settings().metrics_interval;
         let mut ticks = time::interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let has_failed = self.pause > MIN_PAUSE;
             tokio::select! {
+                _ = &mut stopped => return,
                 _ = ticks.tick() => {
                     self.send_metrics().await;
                     continue;
@@ -116,9 +115,10 @@ impl Export {
     async fn finish(&mut self) {
         while self.send_batch().await {}
         let lost = self.batch.len() + self.tracer.queue.len();
-        if lost > 0 {
-            self.tracer.dropped.inc_by(lost as u64);
-            tracing::warn!("{lost} spans were not exported before the end");
+        self.tracer.dropped.inc_by(lost as u64);
+        let dropped = self.tracer.dropped.get();
+        if dropped > 0 {
+            tracing::warn!("{dropped} spans of this process were not exported");
         }
         self.send_metrics().await;
     }
@@ -139,14 +139,15 @@ impl Export {
                 self.check_rejected(&response);
                 self.pause = MIN_PAUSE;
             }
-            Err(error) => {
+            Err(error) if error.is_temporary => {
                 self.log(&error);
-                if error.is_temporary {
-                    self.due = Instant::now() + self.pause;
-                    self.pause = (self.pause * 2).min(MAX_PAUSE);
-                    return false;
-                }
+                self.due = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
+                return false;
+            }
+            Err(error) => {
                 self.tracer.dropped.inc_by(self.batch.len() as u64);
+                self.log(&error);
             }
         }
         self.batch.clear();

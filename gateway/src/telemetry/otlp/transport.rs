@@ -216,5 +216,6 @@ async fn http<R: Message + Default>(
     }
     let content = Limited::new(received, MAX_RESPONSE_LEN).collect().await;
     let bytes = content.map_err(|error| ExportError::permanent(error.to_string()))?;
-    R::decode(bytes.to_bytes()).map_err(|error| ExportError::permanent(error.to_string()))
+    // The status says that the collector has accepted the data. Some respond with JSON, or with a text.
+    Ok(R::decode(bytes.to_bytes()).unwrap_or_default())
 }
