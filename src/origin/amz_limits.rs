@@ -6,12 +6,12 @@ use percent_encoding::percent_decode_str;
 use super::{OwnHeaders, headers::is_client_signing_header};
 use crate::{
     error::{Error, ErrorKind, truncated},
-    sigv4::{authorization::signature_parameter, scope::matches_pattern},
+    sigv4::{authorization::signature_parameter, is_vendor_header, scope::matches_pattern},
 };
 
 const PREFIX: &str = "x-amz-";
 
-/// The `x-amz-*` headers and query parameters that a rule allows.
+/// The `x-amz-*` headers, those of other vendors, and the query parameters that a rule allows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
     headers: Option<Vec<String>>,
@@ -25,12 +25,12 @@ fn header_pattern(pattern: &str) -> Result<String, Error> {
     let name = prefix.unwrap_or(&lower);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_amazon = name.starts_with(PREFIX) && (prefix.is_some() || name != PREFIX);
-    if is_amazon && name.bytes().all(legal) {
+    if (is_amazon || is_vendor_header(name)) && name.bytes().all(legal) {
         return Ok(lower);
     }
     Err(Error::config(format!(
-        "{pattern:?} is not the name of an x-amz-* header; use one such as \"x-amz-acl\" or \
-         \"x-amz-meta-*\""
+        "{pattern:?} is not the name of an x-amz-* header, or of another vendor's for S3; use one such as \
+         \"x-amz-acl\" or \"x-amz-meta-*\""
     )))
 }
 
@@ -50,15 +50,15 @@ impl Limits {
         self.parameters = Some(names.into_iter().map(Into::into).collect());
     }
 
-    /// Rejects a request that has a header or a parameter beyond the limits.
-    pub(super) fn check(&self, head: &Parts) -> Result<(), Error> {
+    /// Rejects a request that has a header or a parameter beyond the limits. Vendors' headers count before S3.
+    pub(super) fn check(&self, head: &Parts, is_s3: bool) -> Result<(), Error> {
         if self.headers.is_some() {
             let own = head.extensions.get::<OwnHeaders>();
             let is_exempt = |name: &&HeaderName| {
                 is_client_signing_header(name) || own.is_some_and(|set| set.contains(name))
             };
             for name in head.headers.keys().filter(|name| !is_exempt(name)) {
-                self.check_header("header", name.as_str())?;
+                self.check_header("header", name.as_str(), is_s3)?;
             }
         }
         let query = head.uri.query().unwrap_or_default();
@@ -68,7 +68,7 @@ impl Limits {
             let key = pair.split_once('=').map_or(pair, |(key, _)| key);
             let name = percent_decode_str(key).decode_utf8_lossy();
             // S3 reads such a parameter as the header of that name.
-            self.check_header("query parameter", &name)?;
+            self.check_header("query parameter", &name, is_s3)?;
             if let Some(allowed) = &self.parameters
                 && !allowed.iter().any(|parameter| *parameter == name)
             {
@@ -78,8 +78,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Rejects a name that some server reads as an `x-amz-*` header outside of the list.
-    fn check_header(&self, part: &str, name: &str) -> Result<(), Error> {
+    /// Rejects a name that some server reads as a header outside of the list.
+    fn check_header(&self, part: &str, name: &str, is_s3: bool) -> Result<(), Error> {
         let Some(patterns) = &self.headers else {
             return Ok(());
         };
@@ -87,7 +87,8 @@ impl Limits {
         let is_listed = patterns
             .iter()
             .any(|pattern| matches_pattern(pattern, &canonical));
-        if canonical.starts_with(PREFIX) && !is_listed {
+        let is_limited = canonical.starts_with(PREFIX) || (is_s3 && is_vendor_header(&canonical));
+        if is_limited && !is_listed {
             return Err(forbidden(part, name));
         }
         Ok(())
@@ -108,7 +109,14 @@ mod tests {
 
     #[test]
     fn patterns_are_names_or_prefixes_of_amz_headers() {
-        for good in ["x-amz-acl", "X-Amz-Acl", "x-amz-meta-*", "x-amz-*"] {
+        for good in [
+            "x-amz-acl",
+            "X-Amz-Acl",
+            "x-amz-meta-*",
+            "x-amz-*",
+            "x-object-meta-*",
+            "X-Copy-From",
+        ] {
             assert!(header_pattern(good).is_ok(), "{good}");
         }
         for bad in [
@@ -116,6 +124,7 @@ mod tests {
             "*",
             "x-amz-",
             "x-*",
+            "x-obj*",
             "acl",
             "x-amz-a b",
             "x-amz-é",

@@ -135,7 +135,8 @@ impl OriginRule {
     /// object to read, and `x-amz-acl` publishes one. A pattern is a name, or a prefix with a star:
     /// `x-amz-meta-*`. A request with another such header is an error of kind
     /// [`Forbidden`](crate::ErrorKind::Forbidden), and nothing is sent. The limit also applies to names with
-    /// `_` in place of `-`, and to query parameters (`?x-amz-acl=public-read`).
+    /// `_` in place of `-`, and to query parameters (`?x-amz-acl=public-read`). Before the S3 family it applies
+    /// to [headers of other vendors](crate::sigv4::is_vendor_header) too, such as `x-copy-from`.
     ///
     /// The headers of the client's own signature (`x-amz-date`, `x-amz-content-sha256`, the session token)
     /// and of its framing (`x-amz-decoded-content-length`, `x-amz-trailer`) are always allowed: the layer
@@ -169,7 +170,7 @@ impl OriginRule {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a pattern is not a header name that starts with
-    /// `x-amz-`.
+    /// `x-amz-`, or of another vendor.
     pub fn with_amz_headers(
         mut self,
         patterns: impl IntoIterator<Item = impl AsRef<str>>,

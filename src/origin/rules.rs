@@ -274,7 +274,7 @@ impl OriginRules {
                 Error::no_match(format!("there is no rule at position {position}"))
             })?;
         if let Some(limits) = &rule.conditions.limits {
-            limits.check(head)?;
+            limits.check(head, rule.target.key_form().is_some())?;
         }
         self.check_bucket_in_host(head, rule)?;
         let resolved = rule.target.choose(head, rule.strip, rule.prefix.as_ref())?;

@@ -154,6 +154,32 @@ async fn header_limits_apply_to_parameters_of_the_same_name() {
     }
 }
 
+/// OpenStack Swift and others copy an object that such a header names.
+#[test]
+fn header_limits_apply_to_headers_of_other_vendors_before_s3() {
+    let api = Origin::new("https://api.example.com", settings("execute-api")).expect("an origin");
+    let patterns = ["x-object-meta-*", "x-amz-meta-*"];
+    let rule = || public().with_amz_headers(patterns).expect("patterns");
+    let s3 = OriginRules::new().add_rule(rule(), bucket());
+    let other = OriginRules::new().add_rule(rule(), api);
+    let is_allowed = |rules: &OriginRules, target: &str, name: &str| {
+        let (head, _) = put(target, &[(name, "/payroll/2026.csv")]).into_parts();
+        rules.resolve(&head).is_ok()
+    };
+    for (target, name, passes) in [
+        ("/public/a", "x-object-meta-a", true),
+        ("/public/a", "x-object-manifest", false),
+        ("/public/a", "x-copy-from", false),
+        ("/public/a", "x_copy_from", false),
+        ("/public/a", "x-goog-copy-source", false),
+        ("/public/a", "x-container-read", false),
+        ("/public/a?x-oss-process=image", "accept", false),
+    ] {
+        assert_eq!(is_allowed(&s3, target, name), passes, "{target} {name}");
+        assert!(is_allowed(&other, target, name), "{target} {name}");
+    }
+}
+
 #[test]
 fn an_empty_list_allows_nothing() {
     let rule = public().with_amz_headers([""; 0]).expect("no pattern");
