@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    env, fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -111,6 +111,16 @@ impl ConfigText {
     /// Returns the files that hold values, such as `/run/secrets/key` for `"file:/run/secrets/key"`.
     pub(crate) fn value_files(&self) -> Vec<String> {
         value_files_of(&Value::Table(self.table()))
+    }
+
+    /// Returns the path of the file of callers' keys.
+    pub(crate) fn keys_file(&self) -> Option<String> {
+        let table = self.table();
+        let setting = |name| table.get("verify")?.get(name)?.as_str();
+        match setting("keys_file") {
+            Some(path) => Some(path.to_owned()),
+            None => env::var(setting("keys_file_env")?).ok(),
+        }
     }
 
     /// Returns the place of a value, such as `gateway.toml:12`.
@@ -239,7 +249,7 @@ fn check_included(text: &str, file: &str) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, process};
+    use std::process;
 
     use super::*;
 
