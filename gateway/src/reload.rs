@@ -1,6 +1,6 @@
 //! Reloads the configuration when its file changes, and on SIGHUP.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{fs, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 use tower_sigv4::sigv4::PayloadHash;
@@ -46,12 +46,12 @@ struct Snapshot {
 impl Snapshot {
     fn new(text: Result<ConfigText, ConfigError>, last: Option<&Self>) -> Self {
         let same = last.filter(|it| it.has_text_of(&text));
-        let keys_file = match (same, &text) {
+        let changed = match (same, &text) {
             (None, Ok(new)) => new.keys_file(),
             _ => None,
         };
         // An invalid text may name none: each change of the keys in use is logged still.
-        let keys_file = keys_file.or_else(|| last?.keys_file.clone());
+        let keys_file = changed.or_else(|| last?.keys_file.clone());
         let content = keys_file
             .as_ref()
             .and_then(|path| regular_file::read(path).ok());
@@ -100,6 +100,8 @@ impl PartialEq for Snapshot {
 /// A configuration file that is watched for changes.
 pub(crate) struct WatchedFile {
     file: String,
+    /// Text of a file that is a pipe, which can be read once.
+    piped: Option<String>,
     snapshot: Snapshot,
     hangup: Hangup,
 }
@@ -108,22 +110,26 @@ impl WatchedFile {
     /// Reads the file. SIGHUP is caught from now on.
     pub(crate) fn open(file: String) -> Result<(Self, ActiveConfig), BoxError> {
         let hangup = Hangup::new()?;
+        let is_regular = fs::metadata(&file).is_ok_and(|it| it.is_file());
         let text = ConfigText::read(&file)?;
+        let piped = (!is_regular).then(|| text.first().to_owned());
         let snapshot = Snapshot::new(Ok(text), None);
         let config = snapshot.parse(None)?;
         let watched = Self {
             file,
+            piped,
             snapshot,
             hangup,
         };
         Ok((watched, config))
     }
 
-    /// Replaces the gateway's configuration when the file changes. An invalid one is logged once, and the previous one
+    /// Replaces the gateway's configuration when a file changes. An invalid one is logged once, and the previous one
     /// stays.
     pub(crate) async fn watch(self, gateway: Arc<Gateway>) {
         let Self {
             file,
+            piped,
             snapshot,
             mut hangup,
         } = self;
@@ -135,10 +141,11 @@ impl WatchedFile {
                 () = time::sleep(POLL_INTERVAL) => false,
                 () = hangup.next() => true,
             };
-            let path = file.clone();
+            let (path, first) = (file.clone(), piped.clone());
             let known = last.clone();
-            let read =
-                task::spawn_blocking(move || Snapshot::new(ConfigText::read(&path), Some(&known)));
+            let read = task::spawn_blocking(move || {
+                Snapshot::new(ConfigText::read_again(&path, first), Some(&known))
+            });
             let Ok(current) = read.await else { continue };
             // Half a file may be valid, with half the routes, and a missing file is about to be replaced: so wait until
             // the file is the same twice.
@@ -206,7 +213,7 @@ impl Hangup {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, process};
+    use std::{env, process};
 
     use super::*;
 

@@ -8,7 +8,7 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader, Lines},
-    process::{ChildStderr, Stdio},
+    process::{ChildStderr, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -44,6 +44,10 @@ impl RunningGateway {
         command
             .args(["--config", &file.path])
             .envs(variables.iter().copied());
+        Self::spawn(&mut command, file)
+    }
+
+    fn spawn(command: &mut Command, file: TempFile) -> Self {
         let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
         let lines: Lines<BufReader<ChildStderr>> = BufReader::new(gateway.stderr()).lines();
         let (sender, log) = mpsc::channel();
@@ -83,6 +87,11 @@ impl RunningGateway {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n")
+}
+
+/// Returns a table of a file of callers' keys.
+fn key(id: &str) -> String {
+    format!("[[key]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n")
 }
 
 fn moved(config: &str) -> String {
@@ -293,9 +302,6 @@ async fn reloads_fail_no_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_keys_are_rejected_on_open_connections() {
     let origin = TestOrigin::start(RESPONSE).await;
-    let key = |id: &str| {
-        format!("[[key]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n")
-    };
     let keys = TempFile::new(&(key("AKIDSTAYS") + &key("AKIDLEAVES")));
     let verify = format!(
         "[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\nkeys_file_env = \"CALLERS\"\n"
