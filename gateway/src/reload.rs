@@ -166,7 +166,10 @@ impl WatchedFile {
                     log_reload(&gateway.current().config, &file, &started);
                 }
                 Err(error) => {
-                    tracing::error!("keeping the previous configuration: {}", chain(&*error));
+                    tracing::error!(
+                        "keeping the previous configuration, keys and secrets until this is corrected: {}",
+                        chain(&*error)
+                    );
                 }
             }
         }

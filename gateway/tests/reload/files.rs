@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    REGION, RESPONSE, RunningGateway, SECRET_ACCESS_KEY, SERVICE, TempFile, TestOrigin, config,
-    exchange, key,
-    support::{self, signed_request},
+    KEPT, REGION, RESPONSE, RunningGateway, SECRET_ACCESS_KEY, SERVICE, TempFile, TestOrigin,
+    config, exchange, key,
+    support::{self, ACCESS_KEY_ID, signed_request},
 };
 
 /// Each prefix is valid, but only the last one is complete.
@@ -113,7 +113,7 @@ async fn unreadable_file_is_logged_once() {
     fs::create_dir(&running.file.path).expect("made");
     let line = running.next_message();
     assert!(
-        line.contains("keeping the previous configuration: cannot read FILE: "),
+        line.starts_with(&format!("{KEPT}cannot read FILE: ")),
         "{line}"
     );
     assert!(
@@ -127,13 +127,15 @@ async fn unreadable_file_is_logged_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn included_files_and_files_of_secrets_are_watched() {
-    let origin = TestOrigin::start(RESPONSE).await;
-    let secret = TempFile::new("hunter2\n");
+    let origin = support::aws_verifier::start().await;
+    let secret = TempFile::new(&format!("{SECRET_ACCESS_KEY}\n"));
     let [one, two] = ["one", "two"].map(|name| format!("/{name}"));
     let included = |path: &str| format!("[[route]]\npath = {path:?}\norigin = \"orders\"\n");
     let file = TempFile::new(&included(&one));
-    let main = config(&format!("http://{}", origin.address), "")
-        .replace("\"secret\"", &format!("\"file:{}\"", secret.path));
+    let main = config(&format!("http://{origin}"), "")
+        .replace("\"AKID\"", &format!("{ACCESS_KEY_ID:?}"))
+        .replace("\"secret\"", &format!("\"file:{}\"", secret.path))
+        .replace("eu-west-1", REGION);
     let pattern = file.path.replace(".tmp", ".t[m]p");
     let running = RunningGateway::start(&format!("include = {pattern:?}\n{main}"));
     let statuses = async || (running.status(&one).await, running.status(&two).await);
@@ -144,10 +146,7 @@ async fn included_files_and_files_of_secrets_are_watched() {
     assert_eq!(statuses().await, (404, 200));
     fs::write(&file.path, "[server]\n").expect("written");
     let message = running.next_message();
-    assert!(
-        message.starts_with("keeping the previous configuration: "),
-        "{message}"
-    );
+    assert!(message.starts_with(KEPT), "{message}");
     assert_eq!(statuses().await, (404, 200));
     fs::remove_file(&file.path).expect("removed");
     assert_eq!(running.next_message(), "reloaded FILE");
@@ -161,6 +160,8 @@ async fn included_files_and_files_of_secrets_are_watched() {
         message.contains("is empty; write the value into it"),
         "{message}"
     );
+    assert_eq!(running.status("/orders").await, 200);
     fs::write(&secret.path, "hunter3\n").expect("written");
     assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(running.status("/orders").await, 403, "another signature");
 }
