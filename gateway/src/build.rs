@@ -26,7 +26,7 @@ use crate::{
     caller_keys::KeysEndpoint,
     config::{
         self, Admin, BodySettings, ConfigError, ConfigFile, ConfigText, Log, OriginHost,
-        RouteSection, Sections, Server, Telemetry, VerifySection,
+        RouteSection, Sections, Server, Telemetry,
     },
     error::chain,
     identity::{Identities, Identity},
@@ -50,8 +50,6 @@ pub(crate) struct ActiveConfig {
     pub(crate) verification: Option<CallerVerification>,
     /// Present if the file has a `[[caller]]`.
     pub(crate) authorization: Option<Arc<Authorization>>,
-    /// Path of the file with more callers' keys.
-    pub(crate) keys_file: Option<String>,
     /// Memory that all bodies share.
     pub(crate) budget: BodyBudget,
     /// Number of origins in the file.
@@ -177,7 +175,6 @@ impl ActiveConfig {
             verification: verification(file, &rules, &bodies.budget)?,
             authorization: caller::authorization(file, &rules, route_facts, shared_rates.as_ref())?
                 .map(Arc::new),
-            keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),

@@ -42,13 +42,14 @@ impl CallerKeys {
         self.endpoint.load_full()
     }
 
-    /// Uses the endpoint of others, with its cached keys, if it has the same settings.
+    /// Uses the endpoint of others, with its cached keys, if it has the same settings. It gets our `authorization`.
     pub(crate) fn continue_endpoint(&self, others: &Self) {
         let last = others.endpoint();
         let new = self.endpoint.load();
         if let (Some(ours), Some(theirs)) = (&*new, &last)
             && ours.has_settings_of(theirs)
         {
+            theirs.set_authorization_of(ours);
             self.endpoint.store(last);
         }
     }

@@ -38,10 +38,10 @@ impl QuerySignature {
 }
 
 /// Returns the response in place of one that repeats a signature of the gateway. Clients may read their own.
-pub(crate) fn check<B>(response: &Response<B>) -> Result<(), GatewayResponse> {
+pub(crate) fn replacement<B>(response: &Response<B>) -> Option<GatewayResponse> {
     let extensions = response.extensions();
     if extensions.get::<Repeated>().is_none() || extensions.get::<SigningReport>().is_none() {
-        return Ok(());
+        return None;
     }
     let mut hidden = response::message(
         StatusCode::BAD_GATEWAY,
@@ -52,7 +52,7 @@ pub(crate) fn check<B>(response: &Response<B>) -> Result<(), GatewayResponse> {
          [[origin]], or let the origin send no redirect with the query of its request"
             .to_owned(),
     ));
-    Err(hidden)
+    Some(hidden)
 }
 
 #[cfg(test)]

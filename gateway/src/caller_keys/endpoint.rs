@@ -5,9 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
 use axum::body::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tokio::time::error::Elapsed;
@@ -23,7 +24,7 @@ const MAX_RESPONSE_LEN: usize = 64 * 1024;
 
 /// Keys of an endpoint, with their cache.
 pub(crate) struct KeysEndpoint {
-    settings: KeysEndpointSettings,
+    client: Arc<EndpointClient>,
     cache: CachedKeys,
     calls: Arc<Calls>,
 }
@@ -37,15 +38,16 @@ struct Calls {
 }
 
 impl KeysEndpoint {
-    pub(crate) fn new(settings: KeysEndpointSettings) -> Result<Self, BoxError> {
+    pub(crate) fn new(mut settings: KeysEndpointSettings) -> Result<Self, BoxError> {
         let calls = Arc::new(Calls::default());
         let client = Arc::new(EndpointClient {
             client: issuer_client::client()?,
-            settings: settings.clone(),
+            authorization: ArcSwapOption::new(settings.authorization.take().map(Arc::new)),
+            settings,
         });
-        let counted = calls.clone();
+        let (calling, counted) = (client.clone(), calls.clone());
         let lookup = move |request: KeyRequest<'static>| {
-            let (caller, counters) = (client.clone(), counted.clone());
+            let (caller, counters) = (calling.clone(), counted.clone());
             async move {
                 let found = caller.lookup(&request).await;
                 let counter = match &found {
@@ -58,18 +60,24 @@ impl KeysEndpoint {
             }
         };
         let cache = CachedKeys::new(lookup)
-            .with_ttl(settings.ttl)
-            .with_negative_ttl(settings.negative_ttl)
-            .with_capacity(settings.capacity);
+            .with_ttl(client.settings.ttl)
+            .with_negative_ttl(client.settings.negative_ttl)
+            .with_capacity(client.settings.capacity);
         Ok(Self {
-            settings,
+            client,
             cache,
             calls,
         })
     }
 
+    /// Compares all settings but `authorization`.
     pub(super) fn has_settings_of(&self, other: &Self) -> bool {
-        self.settings == other.settings
+        self.client.settings == other.client.settings
+    }
+
+    pub(super) fn set_authorization_of(&self, other: &Self) {
+        let value = other.client.authorization.load_full();
+        self.client.authorization.store(value);
     }
 
     pub(super) fn lookup(&self, request: &KeyRequest<'_>) -> LookupFuture {
@@ -99,6 +107,9 @@ impl KeysEndpoint {
 
 struct EndpointClient {
     client: HttpClient,
+    /// A rotated secret keeps the cached keys.
+    authorization: ArcSwapOption<HeaderValue>,
+    /// Without `authorization`.
     settings: KeysEndpointSettings,
 }
 
@@ -138,8 +149,8 @@ impl EndpointClient {
             .uri(self.settings.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json");
-        if let Some(authorization) = &self.settings.authorization {
-            builder = builder.header(header::AUTHORIZATION, authorization);
+        if let Some(authorization) = self.authorization.load_full() {
+            builder = builder.header(header::AUTHORIZATION, &*authorization);
         }
         let body = Full::new(Bytes::from(serde_json::to_vec(&query)?));
         let timeout = self.settings.timeout;

@@ -42,6 +42,9 @@ impl Spanned<Quantity> {
 
 /// Parses a duration such as `30s`.
 pub(crate) fn duration(value: &Spanned<Quantity>) -> Result<Duration, ConfigError> {
+    if let Quantity::Number(0) = value.get_ref() {
+        return Err(invalid_duration(value, "0")); // "0s" would be rejected, too
+    }
     match delay(value)? {
         Duration::ZERO => Err(invalid_duration(value, value.text("s")?)),
         parsed => Ok(parsed),
@@ -82,7 +85,10 @@ pub(super) fn optional_duration(
 
 /// Parses a rate such as `100/s` or `5/min`. Bursts may be as large as the count.
 pub(super) fn quota(rate: &Spanned<Quantity>) -> Result<Quota, ConfigError> {
-    let written = rate.text("/s")?;
+    let written = match rate.get_ref() {
+        Quantity::Number(0) => "0", // "0/s" would be rejected, too
+        _ => rate.text("/s")?,
+    };
     let parse = || {
         let (number, unit) = written.split_once('/')?;
         let count: NonZeroU32 = number.trim().parse().ok()?;

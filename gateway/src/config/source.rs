@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    env, fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -47,11 +47,23 @@ impl ConfigText {
         }
     }
 
-    /// Reads a file and those that it includes.
+    /// Reads a file, perhaps a pipe such as `/dev/stdin`, and those that it includes.
     pub(crate) fn read(file: &str) -> Result<Self, ConfigError> {
+        Self::with_included(file, decoded(file, fs::read(file))?)
+    }
+
+    /// Reads the files again, but for the text of a pipe: to read it would block, or return nothing.
+    pub(crate) fn read_again(file: &str, piped: Option<String>) -> Result<Self, ConfigError> {
+        let text = match piped {
+            Some(first) => first,
+            None => decoded(file, regular_file::read(file))?,
+        };
+        Self::with_included(file, text)
+    }
+
+    fn with_included(file: &str, first: String) -> Result<Self, ConfigError> {
         let mut all = Self {
-            // Perhaps a pipe, such as /dev/stdin.
-            text: decoded(file, fs::read(file))?,
+            text: first,
             files: vec![(file.to_owned(), 0)],
             unmatched: Vec::new(),
         };
@@ -86,6 +98,14 @@ impl ConfigText {
         &self.text
     }
 
+    /// Returns the text of the file that includes the others.
+    pub(crate) fn first(&self) -> &str {
+        match self.files.get(1) {
+            Some((_, begin)) => &self.text[..begin - 1], // without the line break between
+            None => &self.text,
+        }
+    }
+
     /// Returns the names of the files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(name, _)| &**name)
@@ -111,6 +131,16 @@ impl ConfigText {
     /// Returns the files that hold values, such as `/run/secrets/key` for `"file:/run/secrets/key"`.
     pub(crate) fn value_files(&self) -> Vec<String> {
         value_files_of(&Value::Table(self.table()))
+    }
+
+    /// Returns the path of the file of callers' keys.
+    pub(crate) fn keys_file(&self) -> Option<String> {
+        let table = self.table();
+        let setting = |name| table.get("verify")?.get(name)?.as_str();
+        match setting("keys_file") {
+            Some(path) => Some(path.to_owned()),
+            None => env::var(setting("keys_file_env")?).ok(),
+        }
     }
 
     /// Returns the place of a value, such as `gateway.toml:12`.
@@ -239,7 +269,7 @@ fn check_included(text: &str, file: &str) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, process};
+    use std::process;
 
     use super::*;
 
@@ -294,11 +324,12 @@ mod tests {
         fs::create_dir_all(&directory).expect("created");
         let file = directory.join("gateway.toml");
         let include = format!("include = [\"*.toml\", \"../{name}/a.toml\"]\n");
-        fs::write(&file, include).expect("written");
+        fs::write(&file, &include).expect("written");
         fs::write(directory.join("a.toml"), "\u{feff}[[route]]\n").expect("written");
         for path in [file, directory.join("./gateway.toml")] {
             let text = ConfigText::read(&path.to_string_lossy()).expect("readable");
             assert_eq!(text.files().count(), 2, "{path:?}");
+            assert_eq!(text.first(), include, "{path:?}");
             assert_eq!(text.table()["route"].as_array().map(Vec::len), Some(1));
         }
         fs::remove_dir_all(&directory).expect("removed");

@@ -193,14 +193,6 @@ impl VerifySection {
         })
     }
 
-    /// Returns the path of the file with more keys.
-    pub(crate) fn keys_file(&self) -> Option<String> {
-        if let Some(path) = &self.keys_file {
-            return Some(path.get_ref().clone());
-        }
-        env::var(self.keys_file_env.as_ref()?.get_ref()).ok()
-    }
-
     /// Returns the callers' keys of the section and of the file.
     pub(crate) fn keys(&self) -> Result<Vec<Credentials>, ConfigError> {
         let mut keys = checked_keys(&self.key)?;

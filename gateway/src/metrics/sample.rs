@@ -83,7 +83,7 @@ impl Totals {
         self.all.requests
     }
 
-    pub(super) fn elapsed_since(&self, before: &Self) -> Duration {
+    pub(crate) fn elapsed_since(&self, before: &Self) -> Duration {
         self.read - before.read
     }
 

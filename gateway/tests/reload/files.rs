@@ -2,13 +2,16 @@
 
 use std::{
     fs,
+    io::{self, Write},
     process::Command,
     time::{Duration, Instant},
 };
 
-use tokio::time;
-
-use super::{RESPONSE, RunningGateway, TempFile, TestOrigin, config};
+use super::{
+    KEPT, REGION, RESPONSE, RunningGateway, SECRET_ACCESS_KEY, SERVICE, TempFile, TestOrigin,
+    config, exchange, key,
+    support::{self, ACCESS_KEY_ID, signed_request},
+};
 
 /// Each prefix is valid, but only the last one is complete.
 #[test]
@@ -37,22 +40,70 @@ fn file_is_not_loaded_while_it_is_written() {
     assert!(is_loaded_at_the_end);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn blocked_file_does_not_delay_shutdown() {
-    let mut running = RunningGateway::start(&config("http://127.0.0.1:1", ""));
+fn replace_by_pipe(path: &str) {
+    fs::remove_file(path).expect("removed");
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo runs").success());
+}
+
+/// The read of a pipe without a writer would block for ever.
+#[test]
+fn file_that_becomes_a_pipe_is_not_read() {
+    let first = config("http://127.0.0.1:1", "");
+    let running = RunningGateway::start(&first);
+    replace_by_pipe(&running.file.path);
+    let message = running.next_message();
+    assert!(
+        message.contains("cannot read FILE: it is a pipe, a socket or a device"),
+        "{message}"
+    );
     fs::remove_file(&running.file.path).expect("removed");
-    let made = Command::new("mkfifo")
-        .arg(&running.file.path)
-        .status()
-        .expect("mkfifo runs");
-    assert!(made.success());
-    time::sleep(Duration::from_millis(2500)).await; // longer than the polling interval
-    running.gateway.terminate();
-    let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
-    let status = time::timeout(Duration::from_secs(20), ended)
-        .await
-        .expect("an exit in time");
-    assert!(status.expect("no panic").success());
+    running.write(&first);
+    assert_eq!(running.next_message(), "reloaded FILE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_pipe_names_are_watched() {
+    let origin = TestOrigin::start(RESPONSE).await;
+    let [secret, keys] = ["", ""].map(TempFile::new);
+    let verify = format!(
+        "[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\nkeys_file = \"{}\"\n",
+        keys.path
+    );
+    let text = config(&format!("http://{}", origin.address), &verify)
+        .replace("\"secret\"", &format!("\"file:{}\"", secret.path));
+    for is_named in [false, true] {
+        fs::write(&secret.path, "hunter2\n").expect("written");
+        fs::write(&keys.path, key("AKIDLEAVES")).expect("written");
+        let file = TempFile::new(&text);
+        let mut command = support::gateway_command();
+        let path = if is_named {
+            replace_by_pipe(&file.path);
+            let (pipe, content) = (file.path.clone(), text.clone());
+            std::thread::spawn(move || fs::write(pipe, content));
+            &*file.path
+        } else {
+            let (reader, mut writer) = io::pipe().expect("a pipe");
+            writer.write_all(text.as_bytes()).expect("written"); // fits its buffer
+            command.stdin(reader);
+            "/dev/stdin"
+        };
+        command.args(["--config", path]);
+        let reloaded = format!("reloaded {path}").replace(&file.path, "FILE");
+        let running = RunningGateway::spawn(&mut command, file);
+        let status = async || {
+            let (target, host) = ("/orders", "api.example.com");
+            let request = signed_request("GET", target, host, "", "AKIDLEAVES", SECRET_ACCESS_KEY);
+            exchange(running.gateway.address, &request).await.status
+        };
+        assert_eq!(status().await, 200);
+        fs::write(&keys.path, key("AKIDSTAYS")).expect("written");
+        assert_eq!(running.next_message(), reloaded);
+        assert_eq!(status().await, 403);
+        fs::write(&secret.path, "").expect("written");
+        let message = running.next_message();
+        assert!(message.contains("is empty; write the value"), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +113,7 @@ async fn unreadable_file_is_logged_once() {
     fs::create_dir(&running.file.path).expect("made");
     let line = running.next_message();
     assert!(
-        line.contains("keeping the previous configuration: cannot read FILE: "),
+        line.starts_with(&format!("{KEPT}cannot read FILE: ")),
         "{line}"
     );
     assert!(
@@ -76,13 +127,15 @@ async fn unreadable_file_is_logged_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn included_files_and_files_of_secrets_are_watched() {
-    let origin = TestOrigin::start(RESPONSE).await;
-    let secret = TempFile::new("hunter2\n");
+    let origin = support::aws_verifier::start().await;
+    let secret = TempFile::new(&format!("{SECRET_ACCESS_KEY}\n"));
     let [one, two] = ["one", "two"].map(|name| format!("/{name}"));
     let included = |path: &str| format!("[[route]]\npath = {path:?}\norigin = \"orders\"\n");
     let file = TempFile::new(&included(&one));
-    let main = config(&format!("http://{}", origin.address), "")
-        .replace("\"secret\"", &format!("\"file:{}\"", secret.path));
+    let main = config(&format!("http://{origin}"), "")
+        .replace("\"AKID\"", &format!("{ACCESS_KEY_ID:?}"))
+        .replace("\"secret\"", &format!("\"file:{}\"", secret.path))
+        .replace("eu-west-1", REGION);
     let pattern = file.path.replace(".tmp", ".t[m]p");
     let running = RunningGateway::start(&format!("include = {pattern:?}\n{main}"));
     let statuses = async || (running.status(&one).await, running.status(&two).await);
@@ -93,10 +146,7 @@ async fn included_files_and_files_of_secrets_are_watched() {
     assert_eq!(statuses().await, (404, 200));
     fs::write(&file.path, "[server]\n").expect("written");
     let message = running.next_message();
-    assert!(
-        message.starts_with("keeping the previous configuration: "),
-        "{message}"
-    );
+    assert!(message.starts_with(KEPT), "{message}");
     assert_eq!(statuses().await, (404, 200));
     fs::remove_file(&file.path).expect("removed");
     assert_eq!(running.next_message(), "reloaded FILE");
@@ -110,6 +160,8 @@ async fn included_files_and_files_of_secrets_are_watched() {
         message.contains("is empty; write the value into it"),
         "{message}"
     );
+    assert_eq!(running.status("/orders").await, 200);
     fs::write(&secret.path, "hunter3\n").expect("written");
     assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(running.status("/orders").await, 403, "another signature");
 }

@@ -252,6 +252,18 @@ pub(super) const ROUTE: &[Mistake] = &[
     ),
     (
         "origin = \"orders\"",
+        "timeout = 0\norigin = \"orders\"",
+        17,
+        "\"0\" is not a valid duration; write one such as \"30s\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "rate = 0\norigin = \"orders\"",
+        17,
+        "\"0\" is not a valid rate; write one such as \"100/s\"",
+    ),
+    (
+        "origin = \"orders\"",
         "timeout = \"0s\"\norigin = \"orders\"",
         17,
         "\"0s\" is not a valid duration",

@@ -214,7 +214,7 @@ async fn secret_of_the_endpoint_is_read_again_from_its_file() {
     let origin = TestOrigin::start(OK).await;
     let secret = TempFile::new("Bearer outdated\n");
     let table = endpoint
-        .table("")
+        .table("negative_ttl = \"0s\"\n")
         .replace("env:KEYS_AUTHORIZATION", &format!("file:{}", secret.path));
     let config = verified_config(&origin, &(signatures() + &table));
     let gateway = Gateway::with_config(&config);
@@ -224,4 +224,11 @@ async fn secret_of_the_endpoint_is_read_again_from_its_file() {
     while signed_status(&gateway, "AKIDALICE").await != 200 {
         assert!(started.elapsed() < Duration::from_secs(20), "not read");
     }
+    // The endpoint rejects this one.
+    std::fs::write(&secret.path, "Bearer outdated\n").expect("written");
+    while signed_status(&gateway, "AKIDMALLORY").await != 503 {
+        assert!(started.elapsed() < Duration::from_secs(40), "not read");
+        time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(signed_status(&gateway, "AKIDALICE").await, 200, "cached");
 }
