@@ -6,6 +6,7 @@ mod bodies;
 mod clients;
 #[path = "../common/mod.rs"]
 mod common;
+mod curl_requests;
 mod logged;
 mod other_errors;
 mod signature_errors;
