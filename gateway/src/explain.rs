@@ -36,10 +36,12 @@ const RESPONSE_ONLY: &str = "Based on the response alone; the output of curl -v 
                              exact diagnosis.";
 const HAR_WITHOUT_AUTHORIZATION: &str = "Browsers omit authorization from a HAR file unless it is saved with sensitive \
                                          data.";
-const HEAD_REASONS: &str = "the response has no body, as any response to a HEAD request (curl -I), so it does not \
-                            state a reason; repeat the request with GET and curl -v. Known reasons: a URL that is \
-                            presigned for GET, no s3:ListBucket for a key that does not exist, an expired token, a \
-                            wrong clock";
+const HEAD_REASONS: &str = "the response has no body, so it does not state a reason; if the request was HEAD (curl -I), \
+                            repeat the request with GET and curl -v, since no response to HEAD has a body. Known \
+                            reasons: a URL that is presigned for GET, no s3:ListBucket for a key that does not exist, \
+                            an expired token, a wrong clock";
+const MALFORMED_REMEDY: &str =
+    "send and save authorization and x-amz-date as the client made them, complete and unchanged";
 const UNCHECKED: &str =
     "The given secret access key was not checked, since the request is unknown.";
 
@@ -68,6 +70,8 @@ impl KnownSecret {
 pub(crate) struct Explanation {
     /// `None` without a response.
     diagnosis: Option<Diagnosis>,
+    /// Problem of the request's own signature, which explains that the origin rejects it.
+    malformed: Option<String>,
     note: Option<String>,
     signed: Option<SigningStrings>,
     derived: Option<SigningStrings>,
@@ -117,11 +121,13 @@ impl Explanation {
             request.map_err(|error| chain(&error))?;
             return Ok(Self {
                 diagnosis: None,
+                malformed: None,
                 note: joined([exchange.note, Some(UNSENT.to_owned())]),
                 signed: own,
                 derived: None,
             });
         }
+        let carries_signature = exchange.carries_signature();
         let method = exchange.request.as_ref().map(|(head, _)| &head.method);
         let may_be_head = method.is_none_or(|name| name == Method::HEAD);
         let has_response = exchange.response.is_some();
@@ -149,6 +155,11 @@ impl Explanation {
                 "{subject} does not mention a signature; provide the output of curl -v, or a request with its response"
             )
         })?;
+        let problem = request.as_ref().err().filter(|_| {
+            let cause = diagnosis.cause();
+            carries_signature && matches!(cause, Cause::Mismatch | Cause::AuthorizationChanged)
+        });
+        let malformed = problem.map(|error| chain(error));
         let note = match request {
             Ok(Some(_)) => None,
             Ok(None) => Some(RESPONSE_ONLY.to_owned()),
@@ -184,6 +195,7 @@ impl Explanation {
         let unchecked = is_unchecked.then(|| UNCHECKED.to_owned());
         Ok(Self {
             diagnosis: Some(diagnosis),
+            malformed,
             note: joined([exchange.note, note, unchecked]),
             signed,
             derived,
@@ -194,8 +206,8 @@ impl Explanation {
         let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
             json!({
                 "cause": diagnosis.cause().name(),
-                "summary": diagnosis.summary(),
-                "remedies": remedies::for_diagnosis(diagnosis),
+                "summary": self.summary(diagnosis),
+                "remedies": self.remedies(diagnosis),
                 "client_forms": diagnosis.client_forms().iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         });
@@ -206,6 +218,19 @@ impl Explanation {
             "derived": self.derived.as_ref().map(SigningStrings::to_json),
             "lines": self.diff(),
         })
+    }
+
+    fn summary(&self, diagnosis: &Diagnosis) -> String {
+        let problem = self.malformed.iter().map(String::as_str);
+        let all: Vec<_> = problem.chain([diagnosis.summary()]).collect();
+        all.join("; ")
+    }
+
+    fn remedies(&self, diagnosis: &Diagnosis) -> Vec<&'static str> {
+        let own = self.malformed.is_some().then_some(MALFORMED_REMEDY);
+        own.into_iter()
+            .chain(remedies::for_diagnosis(diagnosis).iter().copied())
+            .collect()
     }
 
     /// Compares the canonical requests by line. Each line is tagged `same`, `signed` or `derived`.
@@ -271,8 +296,8 @@ impl Explanation {
         palette: Palette,
     ) -> fmt::Result {
         writeln!(out, "cause  {}", diagnosis.cause())?;
-        writeln!(out, "reason {}", diagnosis.summary())?;
-        for (number, remedy) in remedies::for_diagnosis(diagnosis).iter().enumerate() {
+        writeln!(out, "reason {}", self.summary(diagnosis))?;
+        for (number, remedy) in self.remedies(diagnosis).iter().enumerate() {
             let label = if number == 0 { "remedy" } else { "      " };
             writeln!(out, "{label} {remedy}")?;
         }

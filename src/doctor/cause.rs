@@ -96,6 +96,8 @@ causes! {
     HeaderNotSigned: "header-not-signed", [
         "do not add the header after signing, or sign it: S3 accepts no unsigned x-amz-* header, and some other \
          servers no unsigned content-type",
+        "curl -d adds content-type and does not sign it, so name it with -H 'content-type: ...', which curl signs",
+        "if the server is a VerifyLayer, VerifySettings::with_required_headers([]) accepts an unsigned content-type",
     ],
     /// The origin received another body than the signed one.
     BodyChanged: "body-changed", [

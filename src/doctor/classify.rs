@@ -1,6 +1,6 @@
 //! Classification of a rejection by its error code and message.
 
-use http::StatusCode;
+use http::{StatusCode, header::CONTENT_TYPE};
 
 use super::{Rejection, SignedRequest};
 use crate::sigv4::service_rules::fronts_applications;
@@ -121,7 +121,10 @@ impl RejectionClass {
         }
         if rejection.code == "AccessDenied"
             && rejection.message.is_empty()
-            && request.is_some_and(|signed| signed.traits.has_unsigned_content_type)
+            && request.is_some_and(|signed| {
+                let mut unsigned = signed.unsigned_headers.iter();
+                unsigned.any(|name| *name == CONTENT_TYPE.as_str())
+            })
         {
             return Some(Self::EmptyDenial);
         }

@@ -88,11 +88,14 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             "the session token does not belong to this access key",
         ),
         Class::TokenExpired => (Cause::TokenExpired, "the credentials have expired"),
-        Class::HeaderNotSigned => return Some(header_not_signed(rejection)),
+        Class::HeaderNotSigned => return Some(header_not_signed(rejection, request)),
         Class::Body => (
             Cause::BodyChanged,
             "the body was changed on the way: its hash is not the signed one",
         ),
+        Class::PayloadKind if lacks_content_sha256(rejection, request) => {
+            return Some(content_sha256_missing());
+        }
         Class::PayloadKind => (
             Cause::PayloadKind,
             "the origin does not accept this kind of payload in x-amz-content-sha256",
@@ -128,6 +131,29 @@ fn is_signed_by_cloudfront(rejection: &Rejection, request: Option<&SignedRequest
         && rejection.string_to_sign.is_none()
         && request
             .is_none_or(|signed| signed.service == "lambda" && !signed.traits.has_content_sha256)
+}
+
+/// Returns `true` if the request has no `x-amz-content-sha256`, or the origin says so of an unknown one.
+fn lacks_content_sha256(rejection: &Rejection, request: Option<&SignedRequest>) -> bool {
+    let message = &rejection.message;
+    match request {
+        Some(signed) => {
+            signed.is_derived() && !signed.in_query && !signed.traits.has_content_sha256
+        }
+        None => {
+            message.contains("Missing required header")
+                || message.contains("x-amz-content-sha256 is required")
+        }
+    }
+}
+
+fn content_sha256_missing() -> Diagnosis {
+    let summary = "the request has no valid x-amz-content-sha256, which the origin requires";
+    Diagnosis::new(Cause::PayloadKind, summary).with_remedies(&[
+        "send the header and sign it: in curl -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD', or the SHA-256 of the body \
+         in hex in place of UNSIGNED-PAYLOAD",
+        "or sign with a client that sends it for S3, such as an SDK of AWS",
+    ])
 }
 
 /// The origin shows the header, or only its hash.
@@ -235,14 +261,16 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     let expected = named.or(from_host);
     // If the host suggests the signed name, the expected one is unknown.
     let summary = match (signed, expected.filter(|name| *name != signed)) {
-        (_, None) if !names_service && !names_region => {
-            let part = if signed.is_empty() {
-                "scope"
-            } else {
-                "service, region or day"
-            };
-            format!("the request was signed for another {part} than the origin's")
-        }
+        (_, None) if !names_service && !names_region => match request {
+            Some(own) => format!(
+                "the request was signed for service {} in region {} on day {}, and the origin expects another \
+                     service, region or day",
+                quoted(&own.service),
+                quoted(&own.region),
+                quoted(own.scope().split('/').next().unwrap_or_default()),
+            ),
+            None => "the request was signed for another scope than the origin's".to_owned(),
+        },
         ("", None) => format!("the request was signed for another {kind} than the origin's"),
         ("", Some(right)) => {
             format!("the request was not signed for {kind} {}", quoted(right))
@@ -260,11 +288,15 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     Diagnosis::new(cause, summary)
 }
 
-fn header_not_signed(rejection: &Rejection) -> Diagnosis {
-    let summary = match &rejection.headers_not_signed {
+fn header_not_signed(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let of_request = || {
+        let names = request?.unsigned_headers.join(", ");
+        (!names.is_empty()).then_some(names)
+    };
+    let summary = match rejection.headers_not_signed.clone().or_else(of_request) {
         Some(names) => format!(
             "the signature does not cover these headers: {}",
-            quoted(names)
+            quoted(&names)
         ),
         None => "the signature does not cover a header that has to be signed".to_owned(),
     };

@@ -14,8 +14,9 @@ pub struct Diagnosis {
     client_forms: Vec<ClientForm>,
     client_request: Option<String>,
     clock_offset: Option<i64>,
-    /// In place of the remedies of the cause.
-    remedies: Option<&'static [&'static str]>,
+    specific_remedies: Option<&'static [&'static str]>,
+    /// In place of [`Cause::remedies`].
+    remedies_of_cause: Option<&'static [&'static str]>,
 }
 
 impl Diagnosis {
@@ -27,7 +28,8 @@ impl Diagnosis {
             client_forms: Vec::new(),
             client_request: None,
             clock_offset: None,
-            remedies: None,
+            specific_remedies: None,
+            remedies_of_cause: None,
         }
     }
 
@@ -48,16 +50,18 @@ impl Diagnosis {
     /// Replaces the remedies of the cause. Specific ones stay.
     #[cfg(feature = "sign")]
     pub(crate) fn with_remedies_of_cause(
-        mut self,
+        self,
         remedies: fn(Cause) -> &'static [&'static str],
     ) -> Self {
-        self.remedies = self.remedies.or_else(|| Some(remedies(self.cause)));
-        self
+        Self {
+            remedies_of_cause: Some(remedies(self.cause)),
+            ..self
+        }
     }
 
     pub(super) fn with_remedies(self, remedies: &'static [&'static str]) -> Self {
         Self {
-            remedies: Some(remedies),
+            specific_remedies: Some(remedies),
             ..self
         }
     }
@@ -90,9 +94,13 @@ impl Diagnosis {
 
     /// Returns the remedies: those of the [cause](Cause::remedies), or the
     /// [specific ones](Self::specific_remedies) if there are some. The most likely one is the first.
+    ///
+    /// `SigningLayer::with_remedies` replaces those of the cause.
     #[must_use]
     pub fn remedies(&self) -> &'static [&'static str] {
-        self.remedies.unwrap_or_else(|| self.cause.remedies())
+        self.specific_remedies
+            .or(self.remedies_of_cause)
+            .unwrap_or_else(|| self.cause.remedies())
     }
 
     /// Returns the remedies of this rejection if they differ from those of its cause.
@@ -100,7 +108,7 @@ impl Diagnosis {
     /// They name no setting of this library, so that programs with words of their own for each [`Cause`] can show them.
     #[must_use]
     pub fn specific_remedies(&self) -> Option<&'static [&'static str]> {
-        self.remedies
+        self.specific_remedies
     }
 
     /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.
@@ -154,5 +162,24 @@ impl fmt::Debug for Diagnosis {
             .field("client_forms", &self.client_forms)
             .field("clock_offset", &self.clock_offset)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "sign"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_remedies_of_a_cause_are_not_specific() {
+        let other = |_| -> &'static [&'static str] { &["ask the operator"] };
+        let plain = Diagnosis::new(Cause::ClockSkew, "late").with_remedies_of_cause(other);
+        assert_eq!(plain.remedies(), ["ask the operator"]);
+        assert_eq!(plain.specific_remedies(), None);
+
+        let specific = Diagnosis::new(Cause::ClockSkew, "late")
+            .with_remedies(&["wait"])
+            .with_remedies_of_cause(other);
+        assert_eq!(specific.remedies(), ["wait"]);
+        assert_eq!(specific.specific_remedies(), Some(&["wait"][..]));
     }
 }

@@ -15,6 +15,22 @@ const SIGNED_AGAIN: &str =
 const MADE_BY_GIVEN_SECRET: &str = "the given secret access key made this signature from the canonical request that the origin derived, so the origin \
      has another one for the access key ID";
 
+const SENT_AS_SIGNED: &str = "the given secret access key made this signature from the request as it was sent, so the request was changed on the \
+     way, or the origin has another secret for the access key ID";
+
+/// Remedies if the given secret made the signature, so that a check of it shows no more.
+const SECRET_IS_OF_CLIENT: &[&str] = &[
+    "compare this secret with the one that the server has for the access key ID: [[verify.key]] if it is a gateway",
+    "look for a truncated or doubled character there, and for an environment variable that overrides another source",
+];
+
+/// The same, if the request may have been changed.
+const SECRET_IS_OF_CLIENT_OR_CHANGED: &[&str] = &[
+    "compare this secret with the one that the server has for the access key ID: [[verify.key]] if it is a gateway",
+    "if they are the same, look for a proxy that changes host, path, query, signed headers or body, and remove \
+     x-forwarded-host, from which some servers derive the host",
+];
+
 /// Remedies if a secret is given, but the signed payload is unknown.
 const BODY_UNKNOWN: &[&str] = &[
     "to check the secret access key, provide the body too: as a raw request (the head, an empty line and the body), or \
@@ -22,11 +38,14 @@ const BODY_UNKNOWN: &[&str] = &[
     "look for a proxy that changes host, path, query, signed headers or body",
 ];
 
-/// Remedy after a check of the secret, which cannot show more.
+/// Remedies if the given secret did not make the signature.
 const SECRET_CHECKED: &[&str] = &[
-    "compare the secret access key with its source",
-    "if it is the right one, sign with a current version of the client or with an SDK of AWS",
+    "compare the given secret with the one that the client uses, which an environment variable or a profile may override",
+    "if they are the same, sign with a current version of the client or with an SDK of AWS",
 ];
+
+/// The same, if only the payload that the origin received is known.
+const SECRET_CHECKED_WITHOUT_BODY: &[&str] = &[BODY_UNKNOWN[0], BODY_UNKNOWN[1], SECRET_CHECKED[0]];
 
 /// Diagnoses a signature that does not match.
 pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
@@ -124,7 +143,18 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
 /// `is_same` is `true` if the origin derived the same. Returns `None` if the comparison with the origin decides.
 fn logged_mismatch(own: &SignedRequest, is_same: bool, is_shown: bool) -> Option<Diagnosis> {
     let summary = match own.is_made_by_secret() {
-        Some(true) if is_same => MADE_BY_GIVEN_SECRET,
+        Some(true) if is_same => {
+            return Some(
+                Diagnosis::new(Cause::WrongSecret, MADE_BY_GIVEN_SECRET)
+                    .with_remedies(SECRET_IS_OF_CLIENT),
+            );
+        }
+        Some(true) if !is_shown => {
+            return Some(
+                Diagnosis::new(Cause::Mismatch, SENT_AS_SIGNED)
+                    .with_remedies(SECRET_IS_OF_CLIENT_OR_CHANGED),
+            );
+        }
         Some(false) if is_same || !is_shown => {
             "the client did not make this signature with the given secret access key, but with another one"
         }
@@ -164,54 +194,55 @@ fn client_mismatch(
     is_same: bool,
 ) -> Option<Diagnosis> {
     let check = own.check_secret(derived.map(|parts| parts.payload));
-    let (cause, description) = match check {
+    match check {
         Some(SecretCheck::Client {
             canonical_request,
             forms,
         }) => {
-            return Some(
-                Diagnosis::new(Cause::ClientForm, form_summary(&forms))
-                    .with_client_request(&canonical_request)
-                    .with_client_forms(forms),
-            );
+            let diagnosis = Diagnosis::new(Cause::ClientForm, form_summary(&forms))
+                .with_client_request(&canonical_request)
+                .with_client_forms(forms);
+            Some(diagnosis)
         }
-        Some(SecretCheck::Aws) if is_same => (Cause::WrongSecret, MADE_BY_GIVEN_SECRET),
-        Some(SecretCheck::Aws) if derived.is_none() => (
-            Cause::Mismatch,
-            "the given secret access key made this signature from the request as it was sent, so the request was \
-             changed on the way, or the origin has another secret for the access key ID",
+        Some(SecretCheck::Aws) if is_same => Some(
+            Diagnosis::new(Cause::WrongSecret, MADE_BY_GIVEN_SECRET)
+                .with_remedies(SECRET_IS_OF_CLIENT),
+        ),
+        Some(SecretCheck::Aws) if derived.is_none() => Some(
+            Diagnosis::new(Cause::Mismatch, SENT_AS_SIGNED)
+                .with_remedies(SECRET_IS_OF_CLIENT_OR_CHANGED),
         ),
         Some(unknown @ SecretCheck::Unknown { .. }) if is_same || derived.is_none() => {
+            let is_body_unknown = own.string_to_sign.is_none();
             let summary = if matches!(unknown, SecretCheck::Unknown { skips_forms: true }) {
                 "the given secret did not make this signature from AWS's form, and the target is too long to compute \
-                 the forms of clients: the secret is wrong, or the client canonicalised in another way"
-            } else if own.string_to_sign.is_none() {
+                 the forms of clients: the client signed with another secret, or in another form"
+            } else if is_body_unknown {
                 "the given secret did not make this signature from AWS's or a known client's form with the payload \
-                 that the origin received: the secret is wrong, the body was changed on the way, or the client \
-                 canonicalised in another way"
+                 that the origin received: the body was changed on the way, or the client signed with another secret, \
+                 or in another form"
             } else {
-                "the given secret did not make this signature from AWS's or a known client's form: it is wrong, or \
-                 the client canonicalised in another way"
+                "the given secret did not make this signature from AWS's or a known client's form: the client signed \
+                 with another secret, or in another form"
             };
-            return Some(
-                Diagnosis::new(Cause::SecretOrClient, summary)
-                    .with_remedies(SECRET_CHECKED)
-                    .with_client_forms(own.known_forms()),
-            );
+            let remedies = if is_body_unknown {
+                SECRET_CHECKED_WITHOUT_BODY
+            } else {
+                SECRET_CHECKED
+            };
+            let diagnosis = Diagnosis::new(Cause::SecretOrClient, summary)
+                .with_remedies(remedies)
+                .with_client_forms(own.known_forms());
+            Some(diagnosis)
         }
-        None if is_same && own.string_to_sign.is_some() => (
-            Cause::SecretOrClient,
-            "either the secret access key is wrong, or the client canonicalised differently: the origin derived the \
-             request as it was sent",
-        ),
-        Some(SecretCheck::Aws | SecretCheck::Unknown { .. }) | None => return None,
-    };
-    let forms = if cause == Cause::SecretOrClient {
-        own.known_forms()
-    } else {
-        Vec::new()
-    };
-    Some(Diagnosis::new(cause, description).with_client_forms(forms))
+        None if is_same && own.string_to_sign.is_some() => {
+            let summary = "either the secret access key is wrong, or the client canonicalised differently: the origin \
+                           derived the request as it was sent";
+            let diagnosis = Diagnosis::new(Cause::SecretOrClient, summary);
+            Some(diagnosis.with_client_forms(own.known_forms()))
+        }
+        Some(SecretCheck::Aws | SecretCheck::Unknown { .. }) | None => None,
+    }
 }
 
 /// Describes the first form, and counts the others.

@@ -3,7 +3,7 @@ use std::{fmt, time::SystemTime};
 use aws_credential_types::Credentials;
 use http::{
     HeaderName, HeaderValue,
-    header::{CONTENT_TYPE, DATE},
+    header::{CONTENT_TYPE, DATE, HOST},
     request::Parts,
 };
 use sha2::{Digest, Sha256};
@@ -16,8 +16,9 @@ use super::{
 use crate::{
     error::Error,
     sigv4::{
-        Payload,
+        Payload, SessionToken,
         authorization::{Authorization, ParseError},
+        is_vendor_header,
         scope::{Scope, Timestamp},
         service_rules::service_rules,
         signature::string_to_sign,
@@ -51,13 +52,14 @@ pub struct SignedRequest {
     /// `None` if `canonical_request` is the text that was signed, and not read from a head.
     head: Option<SentHead>,
     secret: Option<Credentials>,
+    /// Names of the headers that some origins require to be signed.
+    pub(super) unsigned_headers: Vec<String>,
     pub(super) traits: HeadTraits,
 }
 
 /// Properties of a head on which some origins reject it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct HeadTraits {
-    pub(super) has_unsigned_content_type: bool,
     pub(super) has_forwarded_host: bool,
     pub(super) has_content_sha256: bool,
 }
@@ -155,9 +157,13 @@ impl SignedRequest {
             &request.canonical_request,
             encodes_twice,
         ));
+        let is_unsigned = |name: &&HeaderName| {
+            !authorization.signed_headers.covers(name.as_str())
+                && may_need_signature(name, rules.session_token)
+        };
+        let unsigned = head.headers.keys().filter(is_unsigned);
+        request.unsigned_headers = unsigned.map(ToString::to_string).collect();
         request.traits = HeadTraits {
-            has_unsigned_content_type: head.headers.contains_key(CONTENT_TYPE)
-                && !authorization.signed_headers.covers("content-type"),
             has_forwarded_host: head.headers.contains_key("x-forwarded-host"),
             has_content_sha256: head.headers.contains_key(X_AMZ_CONTENT_SHA256),
         };
@@ -310,6 +316,7 @@ impl SignedRequest {
             signature: None,
             head: None,
             secret: None,
+            unsigned_headers: Vec::new(),
             traits: HeadTraits::default(),
         }
     }
@@ -347,6 +354,14 @@ impl SignedRequest {
     pub fn scope(&self) -> &str {
         &self.scope
     }
+}
+
+/// Returns `true` for a header that some origins reject if it is not signed.
+fn may_need_signature(name: &HeaderName, token: SessionToken) -> bool {
+    let text = name.as_str();
+    let is_token_without = is_session_token(text) && token == SessionToken::Unsigned;
+    let is_operation = text.starts_with("x-amz-") || is_vendor_header(text);
+    [HOST, CONTENT_TYPE].contains(name) || is_operation && !is_token_without
 }
 
 fn invalid_signature(error: ParseError) -> Error {

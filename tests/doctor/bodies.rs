@@ -94,6 +94,16 @@ fn the_payload_that_the_origin_shows_is_enough_to_check_the_secret() {
         let diagnosis = with_secret(rejection, given);
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}");
         assert!(diagnosis.to_string().contains(text), "{diagnosis}");
+        if cause == Cause::SecretOrClient {
+            let remedies = diagnosis.remedies().join("; ");
+            for part in [
+                "provide the body too",
+                "look for a proxy",
+                "compare the given secret",
+            ] {
+                assert!(remedies.contains(part), "{part}: {remedies}");
+            }
+        }
     }
     let without = diagnose(&same, Some(&request)).expect("a mismatch");
     assert!(

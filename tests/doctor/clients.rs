@@ -139,7 +139,16 @@ pub(super) fn diagnoses_of_curl() -> Vec<Diagnosis> {
             let other = request.clone().with_secret_access_key("other-key");
             let wrong = diagnose(rejection, Some(&other)).expect("a mismatch");
             assert_eq!(wrong.cause(), Cause::SecretOrClient, "{target}: {wrong}");
-            assert!(wrong.summary().contains("it is wrong, or"), "{wrong}");
+            assert!(
+                wrong
+                    .summary()
+                    .contains("the client signed with another secret, or in another form"),
+                "{wrong}"
+            );
+            assert!(
+                wrong.remedies()[0].contains("with the one that the client uses"),
+                "{wrong}"
+            );
             assert!(
                 !wrong.remedies().concat().contains("--secret-env"),
                 "{wrong}"

@@ -58,12 +58,13 @@ fn the_secret_checks_a_logged_signature() {
 
     let by_secret = "the given secret access key made this signature";
     let by_another = "did not make this signature with the given secret access key";
+    let as_sent = "from the request as it was sent";
     for (given, rejection, cause, words) in [
         (secret, &same, Cause::WrongSecret, by_secret),
         ("another", &same, Cause::WrongSecret, by_another),
         (secret, &other, Cause::QueryChanged, "query"),
         ("another", &other, Cause::QueryChanged, "query"),
-        (secret, &opaque(), Cause::Mismatch, "does not show"),
+        (secret, &opaque(), Cause::Mismatch, as_sent),
         ("another", &opaque(), Cause::WrongSecret, by_another),
     ] {
         let request = logged.clone().with_secret_access_key(given);
@@ -71,5 +72,11 @@ fn the_secret_checks_a_logged_signature() {
         assert_eq!(diagnosis.cause(), cause, "{given}: {diagnosis}");
         assert!(diagnosis.summary().contains(words), "{given}: {diagnosis}");
         assert!(!format!("{diagnosis} {diagnosis:?}").contains(secret));
+        let of_server = diagnosis.remedies()[0].contains("the one that the server has");
+        assert_eq!(
+            of_server,
+            [by_secret, as_sent].contains(&words),
+            "{diagnosis}"
+        );
     }
 }

@@ -6,6 +6,7 @@ mod bodies;
 mod clients;
 #[path = "../common/mod.rs"]
 mod common;
+mod curl_requests;
 mod logged;
 mod other_errors;
 mod signature_errors;
@@ -282,7 +283,19 @@ fn requests_of_other_clients_are_parsed() {
                     diagnosis.summary().contains(summary),
                     "{service}: {diagnosis}"
                 );
+                let is_proven = cause == Cause::WrongSecret;
+                let of_server = diagnosis.remedies()[0].contains("the one that the server has");
+                assert_eq!(of_server, is_proven, "{service}: {diagnosis}");
             }
+            // The origin shows nothing, and the secret is that of the client.
+            let known = sent.clone().with_secret_access_key(&own);
+            let diagnosis = diagnose(&clients::opaque(), Some(&known)).expect("one");
+            assert_eq!(diagnosis.cause(), Cause::Mismatch, "{service}: {diagnosis}");
+            let remedies = diagnosis.specific_remedies().expect("specific ones");
+            assert!(
+                remedies[0].contains("the one that the server has"),
+                "{service}: {diagnosis}"
+            );
         }
     }
     let (head, ()) = Request::get("/").body(()).expect("a request").into_parts();

@@ -53,6 +53,14 @@ impl Exchange {
         self.response.is_some() || !self.body.trim().is_empty()
     }
 
+    /// Returns `true` if the request has a signature, which may be malformed.
+    pub(super) fn carries_signature(&self) -> bool {
+        self.request.as_ref().is_some_and(|(head, _)| {
+            let query = head.uri.query().unwrap_or_default();
+            head.headers.contains_key(header::AUTHORIZATION) || query.contains("X-Amz-Signature=")
+        })
+    }
+
     /// Interim responses (RFC 9110, section 15.2) precede the final one.
     fn parse_response(
         request: Option<(Parts, Option<Payload>)>,

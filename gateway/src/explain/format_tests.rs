@@ -284,7 +284,7 @@ fn responses_to_head_state_no_reason() {
     ] {
         let error = Explanation::parse(saved, None).err().unwrap_or_default();
         for part in [
-            "response to a HEAD request (curl -I)",
+            "if the request was HEAD (curl -I)",
             "repeat the request with GET",
             "presigned for GET",
             "no s3:ListBucket",

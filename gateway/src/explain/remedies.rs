@@ -38,6 +38,13 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
             "do not change the header after signing, or leave it unsigned: unsigned_headers in [[origin]], or a setting \
              of the client",
         ],
+        Cause::HeaderNotSigned => &[
+            "sign the header: curl -d adds content-type and does not sign it, so name it with -H 'content-type: ...', \
+             which curl signs",
+            "do not add the header after signing: S3 accepts no unsigned x-amz-* header, and some other servers no \
+             unsigned content-type",
+            "if the server is a gateway, required_headers = [] in [verify] accepts an unsigned content-type",
+        ],
         Cause::UrlExpired => &[
             "presign for longer, up to 604,800 seconds: expires in [[origin]], or a setting of the client",
             "synchronize the clock of the machine that presigns",
@@ -56,7 +63,8 @@ pub(crate) fn of(cause: Cause) -> &'static [&'static str] {
              client: access key IDs starting with ASIA are temporary",
         ],
         Cause::WrongRegion => &[
-            "sign for the region of the endpoint: region in [[origin]], --region or AWS_REGION in a client",
+            "sign for the region of the endpoint: region in [[origin]], --region or AWS_REGION in a client; a gateway \
+             expects service and region of its [verify]",
             "if the day is wrong, use the same time for the scope and x-amz-date",
         ],
         Cause::WrongService => &[
@@ -105,6 +113,8 @@ mod tests {
             ),
             (Cause::HeaderDropped, "unsigned_headers in [[origin]]"),
             (Cause::HeaderChanged, "unsigned_headers in [[origin]]"),
+            (Cause::HeaderNotSigned, "required_headers = [] in [verify]"),
+            (Cause::WrongRegion, "region of its [verify]"),
             (Cause::PayloadKind, "payload = \"buffer\" in [[origin]]"),
             (Cause::UrlExpired, "expires in [[origin]]"),
             (Cause::TokenMissing, "session_token in [credentials]"),

@@ -164,6 +164,29 @@ fn unsigned_requests_are_diagnosed() {
 }
 
 #[test]
+fn a_malformed_signature_is_named_first() {
+    let hex = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+    let cut = VERBOSE.replace(hex, "00");
+    let opaque = "{\"message\":\"The request signature we calculated does not match the signature you provided.\"}";
+    for (saved, body, is_malformed) in [
+        (&*cut, opaque, true),
+        (VERBOSE, opaque, false),
+        (
+            &*cut,
+            "{\"message\":\"Signature expired: 20150830T123600Z\"}",
+            false,
+        ),
+    ] {
+        let explanation = explain(&format!("{saved}{body}\n")).expect("explanation");
+        let lines: Vec<_> = explanation.lines().collect();
+        let is_first =
+            lines[1].starts_with("reason Signature has to be 64 digits of lower-case hex; ");
+        let is_remedy = lines[2].starts_with("remedy send and save authorization");
+        assert_eq!([is_first, is_remedy], [is_malformed; 2], "{explanation}");
+    }
+}
+
+#[test]
 fn unparsable_exchanges_are_rejected() {
     for (saved, message) in [
         ("", "the text does not mention a signature"),

@@ -246,6 +246,7 @@ fn remedies(kind: RejectionKind) -> &'static [&'static str] {
         Kind::HeaderNotSigned => {
             return &[
                 "sign the header, or do not add it after signing; if a proxy in front of the gateway adds it, list it in unsigned_headers under [verify]",
+                "required_headers = [] under [verify] accepts an unsigned content-type",
             ];
         }
         Kind::SignedHeaderMissing => Cause::HeaderDropped,
