@@ -50,6 +50,19 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// A public value: the text itself, or its place, as of a [`Secret`].
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Text(pub(crate) String);
+
+impl TryFrom<String> for Text {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        referenced(&text).map(Self)
+    }
+}
+
 /// Gives one type the schema of another.
 macro_rules! same_schema {
     ([$($of:tt)*], $type:ty, $other:ty) => {
@@ -83,6 +96,19 @@ impl JsonSchema for Secret {
             "description": "A secret, or its place: \"env:NAME\" or \"file:/path\".",
             "type": "string",
             "writeOnly": true
+        })
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A value, or its place: \"env:NAME\" or \"file:/path\".",
+            "type": "string"
         })
     }
 }

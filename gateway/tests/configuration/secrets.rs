@@ -187,6 +187,29 @@ fn every_secret_may_be_a_reference_and_is_not_printed() {
 }
 
 #[test]
+fn access_key_ids_may_be_references() {
+    for section in [
+        "[credentials]\nsource = \"static\"\n",
+        "[[identity]]\nname = \"b\"\nsource = \"static\"\n",
+        "[verify]\nservice = \"execute-api\"\nregion = \"r\"\n[[verify.key]]\n",
+    ] {
+        let keys = "access_key_id = \"env:ID\"\nsecret_access_key = \"env:OTHER\"\n";
+        let config = format!("{ORIGIN}{ROUTE}{section}{keys}");
+        for (variables, expected) in [
+            (&[("ID", "AKID")][..], None),
+            (&[], Some("\"ID\" is not set")),
+            // The value is checked, not its place.
+            (&[("ID", "AKID ")], Some("stray space")),
+        ] {
+            let (is_valid, output) = run(&config, "--print-config", variables);
+            assert_eq!(is_valid, expected.is_none(), "{section}: {output}");
+            let part = expected.unwrap_or("access_key_id = \"env:ID\"");
+            assert!(output.contains(part), "{section}: {output}");
+        }
+    }
+}
+
+#[test]
 fn errors_contain_no_secret_of_a_url() {
     let pool = "[[identity]]\nname = \"b\"\nsource = \"cognito-identity-pool\"\n\
         identity_pool_id = \"eu-west-1:00000000-1111-2222-3333-444444444444\"\n";
