@@ -45,6 +45,7 @@ mod regular_file;
 mod reload;
 mod request_id;
 mod request_record;
+mod request_rejection;
 mod request_route;
 mod request_validation;
 mod response;
