@@ -233,7 +233,7 @@ fn keys_of_file(path: &str) -> Result<Vec<Credentials>, String> {
     let text =
         regular_file::read_text(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     toml::from_str::<KeysFile>(&text)
-        .map_err(|error| ConfigError::from_toml(&error))
+        .map_err(|error| ConfigError::from_toml(&error, &text))
         .and_then(|file| checked_keys(&file.key))
         .map_err(|error| error.with_line(&text).in_file(path).to_string())
 }

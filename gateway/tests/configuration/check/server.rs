@@ -46,7 +46,30 @@ pub(super) const SERVER: &[Mistake] = &[
         2,
         "unknown field `listn`, expected one of `listen`",
     ),
-    ("127.0.0.1:0", "8080", 2, "socket address"),
+    (
+        "127.0.0.1:0",
+        "localhost:8080",
+        2,
+        "write an IP address and a port, such as \"127.0.0.1:8080\"",
+    ),
+    (
+        "\"127.0.0.1:0\"",
+        "127.0.0.1:0",
+        2,
+        "a text needs quotes, as in listen = \"...\"",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "header_timeout = 30s",
+        2,
+        "a text needs quotes, as in header_timeout = \"...\"",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "max_connections = \"5\"",
+        2,
+        "expected a number without quotes",
+    ),
     ("[server]", "[sever]", 1, "unknown field `sever`"),
     (
         "[credentials]",
