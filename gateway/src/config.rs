@@ -3,6 +3,7 @@
 //! [`build`](crate::build) turns it into services.
 
 mod admin;
+mod arrays;
 mod bodies;
 mod body_settings;
 mod cache;
@@ -26,6 +27,7 @@ mod signature;
 mod source;
 mod telemetry;
 mod text;
+mod toml_message;
 mod value;
 mod verify;
 mod verify_iam;
@@ -109,11 +111,12 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Parses TOML. An error has a position, but no line yet.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::from_toml(&error))
+        toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))
     }
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
-        self.admin.as_ref().map(AdminSection::check).transpose()
+        let admin = self.admin.as_ref();
+        admin.map(|it| it.check(&self.server)).transpose()
     }
 
     /// Returns the settings of traces and metrics, if they are exported.
@@ -139,9 +142,14 @@ impl ConfigFile {
                 .iter()
                 .map(|origin| origin.name.get_ref())
                 .collect();
-            route.origin.error(format!(
-                "there is no origin {name:?}; name one of {known:?}"
-            ))
+            let remedy = if known.is_empty() {
+                "add an [[origin]] with this name".to_owned()
+            } else {
+                format!("name one of {known:?}")
+            };
+            route
+                .origin
+                .error(format!("there is no origin {name:?}; {remedy}"))
         })
     }
 

@@ -46,6 +46,7 @@ mod regular_file;
 mod reload;
 mod request_id;
 mod request_record;
+mod request_rejection;
 mod request_route;
 mod request_validation;
 mod response;
@@ -210,7 +211,7 @@ async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
         eprintln!("{file}: warning: {warning}");
     }
     for warning in &config.warnings {
-        eprintln!("{warning}");
+        eprintln!("{}", warning.as_warning());
     }
     let limit = open_files::raise_limit();
     if let Some(warning) = open_files::warning(config.server.max_connections, limit) {

@@ -32,7 +32,7 @@ use self::{
     notify::{State, notify},
 };
 pub(crate) use self::{
-    bind::{Listener, PassedListeners},
+    bind::{Listener, PassedListeners, bind_error},
     signals::StopSignals,
 };
 use crate::{BoxError, config, open_files, service::Respond};
@@ -62,9 +62,8 @@ pub(crate) fn open(
     reuse_port: bool,
     passed: &mut PassedListeners,
 ) -> Result<(Server, SocketAddr), BoxError> {
-    let listener = Listener::open(address, reuse_port, passed).map_err(|error| {
-        format!("cannot listen on {address}: {error}; choose another address with --listen")
-    })?;
+    let listener = Listener::open(address, reuse_port, passed)
+        .map_err(|error| bind_error(address, &error, "with --listen or listen under [server]"))?;
     let bound = listener.address()?;
     let server = Server {
         listener,

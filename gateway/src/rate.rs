@@ -1,6 +1,8 @@
 //! Rates of routes and callers: of this gateway, or of all that share a Redis.
 
 use std::{
+    error::Error,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,6 +16,18 @@ use governor::{
 };
 use http_cache_layer::{RedisStore, SharedDecision, SharedRate};
 use tower_sigv4::sigv4::PayloadHash;
+
+/// A route's rate limit is reached, for this duration.
+#[derive(Debug)]
+pub(crate) struct RateLimited(pub(crate) Duration);
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many requests on this route")
+    }
+}
+
+impl Error for RateLimited {}
 
 /// Counts requests in Redis.
 #[derive(Clone, Debug)]

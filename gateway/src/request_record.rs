@@ -14,6 +14,7 @@ use crate::{
     log::{AccessRecord, CLIENT_CLOSED_REQUEST, RequestSummary},
     metrics::Meter,
     request_id::RequestIds,
+    request_rejection::RequestRejection,
     response::{LoggedError, NotAllowed},
     telemetry::RequestTrace,
 };
@@ -89,25 +90,28 @@ impl RequestRecord {
         self.summary = RequestSummary {
             code: code.as_u16(),
             cache: self.meter.record_cache_status(extensions),
-            mechanism,
+            mechanism: mechanism.flatten(),
             rejection,
             origin_rejection: diagnosis.map(|it| it.cause().name()),
         };
     }
 
-    /// Records the rejection of a caller, and returns the mechanism and the kind.
-    fn rejected_caller(&self, response: &Extensions) -> Option<(&'static str, String)> {
+    /// Records the rejection of a caller, and returns the mechanism and the kind. A limit has no mechanism.
+    fn rejected_caller(&self, response: &Extensions) -> Option<(Option<&'static str>, String)> {
         if let Some(rejection) = response.get::<Arc<Rejection>>() {
             let kind = kebab(rejection.kind());
             self.meter.record_rejection(&kind, rejection);
-            return Some(("sigv4", kind));
+            return Some((Some("sigv4"), kind));
         }
         if let Some(NotAllowed { mechanism }) = response.get() {
-            return Some((mechanism, "not-allowed".to_owned()));
+            return Some((Some(mechanism), "not-allowed".to_owned()));
+        }
+        if let Some(RequestRejection { mechanism, kind }) = response.get() {
+            return Some((*mechanism, (*kind).to_owned()));
         }
         let rejection = response.get::<CallerRejection>()?;
         self.meter.record_caller_rejection(rejection);
-        Some((rejection.mechanism, rejection.kind.clone()))
+        Some((Some(rejection.mechanism), rejection.kind.clone()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Responses to clients: from origins, from the verification of callers, and from errors.
 
-use std::{error::Error, fmt, io, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -28,24 +28,14 @@ use crate::{
     headers::normalize_length,
     identity::IdentityError,
     min_body_rate::SlowBody,
+    rate::RateLimited,
+    request_rejection::RequestRejection,
     request_validation::InvalidHead,
     setting_names::setting_name,
     trailers::CheckedTrailers,
     tunnel,
     upstream::{self, BodyFailed, UpstreamBody},
 };
-
-/// A route's rate limit is reached, for this duration.
-#[derive(Debug)]
-pub(crate) struct RateLimited(pub(crate) Duration);
-
-impl fmt::Display for RateLimited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many requests on this route")
-    }
-}
-
-impl Error for RateLimited {}
 
 /// Extension of a response: an error that is logged, and that the client does not see.
 #[derive(Clone)]
@@ -138,6 +128,15 @@ pub(crate) fn without_body(mut response: Response) -> Response {
 
 /// Returns the response to a failed request: the client learns what it can fix, the log the rest.
 pub(crate) fn from_error(error: BoxError) -> Response {
+    let rejection = RequestRejection::find(&*error);
+    let mut response = error_response(error);
+    if let Some(reason) = rejection {
+        response.extensions_mut().insert(reason);
+    }
+    response
+}
+
+fn error_response(error: BoxError) -> Response {
     let retry = match error.downcast_ref() {
         Some(RateLimited(wait)) => Some((StatusCode::TOO_MANY_REQUESTS, *wait)),
         None if error.is::<Overloaded>() => {

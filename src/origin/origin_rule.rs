@@ -246,6 +246,6 @@ fn check_path(name: &str, path: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::config(format!(
-        "{name} {path:?} is not a path; use one such as \"/orders\", with a literal % as %25"
+        "{name} {path:?} is not a path; begin it with /, as in \"/orders\", and write a literal % as %25"
     )))
 }

@@ -32,7 +32,10 @@ pub(crate) struct CallerSection {
 
 /// Condition on a verified caller.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table, such as { access_key_id = \"AKIDEXAMPLE\" }"
+)]
 pub(crate) struct MatchSection {
     pub(crate) access_key_id: Option<OneOrMany>,
     /// Pattern of ARNs. A session of a role has the ARN of the role, too.

@@ -8,14 +8,14 @@ use tower_sigv4::sigv4::Identity;
 use super::{
     error::ConfigError,
     identity::Source,
-    value::{Secret, Spanned, located},
+    value::{Secret, Spanned, Text, located},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CredentialsSection {
     source: Option<Spanned<SourceName>>,
-    access_key_id: Option<Spanned<String>>,
+    access_key_id: Option<Spanned<Text>>,
     secret_access_key: Option<Spanned<Secret>>,
     session_token: Option<Spanned<Secret>>,
 }
@@ -70,12 +70,12 @@ impl CredentialsSection {
 
 /// Checks that the credentials can sign. An error points at the access key ID.
 pub(super) fn credentials(
-    id: &Spanned<String>,
+    id: &Spanned<Text>,
     secret: &Secret,
     session_token: Option<&Secret>,
 ) -> Result<Credentials, ConfigError> {
     let token = session_token.map(|value| value.0.clone());
-    let credentials = Credentials::new(id.get_ref(), &*secret.0, token, None, "configuration");
+    let credentials = Credentials::new(&*id.get_ref().0, &*secret.0, token, None, "configuration");
     let identity = Identity::new(credentials).map_err(located(id))?;
     Ok(identity.credentials().clone())
 }

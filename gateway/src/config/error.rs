@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, ops::Range};
 
+use super::toml_message;
+
 /// An error of the configuration file, or a warning, with its line.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigError {
@@ -28,11 +30,13 @@ impl ConfigError {
         }
     }
 
-    /// Converts an error of the TOML parser. Its own message would quote the line, and a secret in it.
-    pub(super) fn from_toml(error: &toml::de::Error) -> Self {
+    /// Converts an error of the TOML parser for this text. Its own message would quote the line, and a secret in it.
+    pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
+        let span = error.span();
+        let position = span.as_ref().map_or(0, |it| it.start);
         Self {
-            span: error.span(),
-            ..Self::new(without_value(error.message()))
+            span,
+            ..Self::new(toml_message::message(error.message(), text, position))
         }
     }
 
@@ -50,6 +54,11 @@ impl ConfigError {
     pub(super) fn place(&self) -> String {
         let Self { file, line, .. } = self;
         line.map_or_else(|| file.clone(), |number| format!("{file}:{number}"))
+    }
+
+    /// Formats a warning, such as `gateway.toml:12: warning: ...`. The log has its level.
+    pub(crate) fn as_warning(&self) -> String {
+        format!("{}: warning: {}", self.place(), self.message)
     }
 
     /// Returns the position.
@@ -84,21 +93,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
-
-/// Removes the invalid value from a message of the TOML parser: it may be a misplaced secret.
-fn without_value(message: &str) -> String {
-    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
-    if !kinds.iter().any(|kind| message.starts_with(kind)) {
-        return message.to_owned();
-    }
-    // The names of expected values are quoted, too; they come last.
-    let before = message
-        .split(['"', '`'])
-        .next()
-        .unwrap_or_default()
-        .trim_end();
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("{before}, expected {expected}"),
-        None => before.to_owned(),
-    }
-}

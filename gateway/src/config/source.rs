@@ -11,13 +11,13 @@ use glob::{MatchOptions, Pattern, glob_with};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{error::ConfigError, list::OneOrMany, value::Spanned};
+use super::{
+    arrays::{ARRAYS, VERIFY_ARRAYS},
+    error::ConfigError,
+    list::OneOrMany,
+    value::Spanned,
+};
 use crate::regular_file;
-
-/// Arrays that an included file may have.
-const ARRAYS: [&str; 4] = ["caller", "identity", "origin", "route"];
-/// Such arrays of `[verify]`.
-const VERIFY_ARRAYS: [&str; 3] = ["jwt", "key", "service"];
 
 const FILE: &str = "file:";
 
@@ -116,7 +116,7 @@ impl ConfigText {
         self.unmatched.iter().map(|pattern| {
             let text = pattern.get_ref();
             pattern.error(format!(
-                "warning: include {text:?} matches no file; add one, or correct the pattern"
+                "include {text:?} matches no file; add one, or correct the pattern"
             ))
         })
     }
@@ -235,7 +235,8 @@ fn matching(directory: &Path, pattern: &str) -> Result<Vec<String>, String> {
 
 /// Rejects an included file with anything but arrays of tables: settings of `file` would depend on the order of files.
 fn check_included(text: &str, file: &str) -> Result<(), ConfigError> {
-    let table: Table = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error))?;
+    let table: Table =
+        toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))?;
     let first = text
         .lines()
         .map(str::trim_start)

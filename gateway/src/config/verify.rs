@@ -13,7 +13,7 @@ use super::{
     quantity::{Quantity, duration},
     scope::is_s3_family,
     signature::{PathFormName, TokenHeader},
-    value::{Secret, Spanned},
+    value::{Secret, Spanned, Text},
     verify_iam::IamSection,
     verify_jwt::JwtSection,
     verify_keys_endpoint::KeysEndpointSection,
@@ -68,7 +68,7 @@ struct KeysFile {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Key {
-    access_key_id: Spanned<String>,
+    access_key_id: Spanned<Text>,
     secret_access_key: Secret,
     session_token: Option<Secret>,
 }
@@ -92,14 +92,10 @@ impl VerifySection {
         let message = "service is missing; name the service that callers sign for, such as \"execute-api\", or remove \
                        the keys and add a [[verify.jwt]] or [verify.iam]";
         let endpoint = self.keys_endpoint.as_ref().map(|it| &it.url);
-        let mut keys = self.key.iter().map(|it| &it.access_key_id);
-        let first = keys
-            .next()
-            .or(self.keys_file_env.as_ref())
-            .or(self.keys_file.as_ref())
-            .or(endpoint);
-        match first {
-            Some(key) => Err(key.error(message)),
+        let file = self.keys_file_env.as_ref().or(self.keys_file.as_ref());
+        let first_key = self.key.first().map(|it| it.access_key_id.span());
+        match first_key.or(file.or(endpoint).map(Spanned::span)) {
+            Some(span) => Err(ConfigError::at(span, message)),
             None if !self.accepts_others() => Err(ConfigError::new(format!("[verify]: {message}"))),
             None => Ok(()),
         }
@@ -229,7 +225,7 @@ fn keys_of_file(path: &str) -> Result<Vec<Credentials>, String> {
     let text =
         regular_file::read_text(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     toml::from_str::<KeysFile>(&text)
-        .map_err(|error| ConfigError::from_toml(&error))
+        .map_err(|error| ConfigError::from_toml(&error, &text))
         .and_then(|file| checked_keys(&file.key))
         .map_err(|error| error.with_line(&text).in_file(path).to_string())
 }

@@ -29,7 +29,7 @@ pub(crate) struct AccessRecord {
 
 /// Result of a request, for the metrics and the access log.
 pub(crate) struct RequestSummary {
-    /// Mechanism of a rejected caller.
+    /// Mechanism of a rejected caller, or `None` if the request is beyond a limit.
     pub(crate) mechanism: Option<&'static str>,
     pub(crate) code: u16,
     pub(crate) cache: Option<&'static str>,

@@ -74,9 +74,8 @@ impl Meter {
         self.in_flight.dec();
         self.duration.observe(duration.as_secs_f64());
         let [route, origin] = &self.labels;
-        if let Some(kind) = &summary.rejection {
-            // A caller may be verified, and not be allowed to send the request.
-            let mechanism = summary.mechanism.unwrap_or("none");
+        // Requests beyond a limit are counted elsewhere.
+        if let (Some(mechanism), Some(kind)) = (summary.mechanism, &summary.rejection) {
             self.rejections
                 .with_label_values(&[&**route, origin, mechanism, kind])
                 .inc();

@@ -173,7 +173,9 @@ impl RequestTrace {
                 .mechanism
                 .map(|it| ("sigv4_gateway.mechanism", it.into()));
             let mut attributes: Vec<_> = mechanism.into_iter().collect();
-            let cause = summary.rejection.as_ref().or(error.as_ref());
+            // A limit does not concern the verification.
+            let rejection = summary.mechanism.and(summary.rejection.as_ref());
+            let cause = rejection.or(error.as_ref());
             attributes.extend(cause.map(|kind| ("error.type", Value::Text(kind.clone()))));
             self.child("verify", start, end, attributes);
         }

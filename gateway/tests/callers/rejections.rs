@@ -8,6 +8,16 @@ use crate::{
 
 const KEY: &str = "AKIDORDERS";
 
+/// Starts a gateway that writes its log to standard error.
+fn start(config: &str) -> Gateway {
+    let file = TempFile::new(config);
+    let mut command = gateway_command();
+    command
+        .args(["--config", &file.path])
+        .stderr(std::process::Stdio::piped());
+    Gateway::spawn(&mut command)
+}
+
 fn config(origin: &ObjectOrigin) -> String {
     let address = origin.address;
     let names = ["execute-api", "s3", "sts", "ec2"].map(|service| {
@@ -33,12 +43,7 @@ fn config(origin: &ObjectOrigin) -> String {
 #[tokio::test]
 async fn rejections_have_the_format_of_the_client_and_are_counted() {
     let origin = ObjectOrigin::start().await;
-    let file = TempFile::new(&config(&origin));
-    let mut command = gateway_command();
-    command
-        .args(["--config", &file.path])
-        .stderr(std::process::Stdio::piped());
-    let gateway = Gateway::spawn(&mut command);
+    let gateway = start(&config(&origin));
     let mut client = Client::new(gateway.address);
     let message = |route: &str| format!("caller {KEY} is not allowed to GET on route \"{route}\"");
     for (service, code) in [
@@ -93,4 +98,56 @@ async fn rejections_have_the_format_of_the_client_and_are_counted() {
         .lines()
         .find(|line| line.contains("not-allowed") && line.contains("/s3/x"));
     assert!(line.is_some_and(|line| line.contains(KEY)), "{log}");
+}
+
+#[tokio::test]
+async fn requests_rejected_after_verification_have_a_reason_in_log_and_metrics() {
+    let origin = ObjectOrigin::start().await;
+    let config = config(&origin)
+        .replace("access = true\n", "access = true\nformat = \"json\"\n")
+        .replace("allow = \"free\"\n", "allow = \"free\"\nrate = \"2/h\"\n");
+    let gateway = start(&config);
+    let mut client = Client::new(gateway.address);
+    let upload = Draft::new("PUT", "/free/b/k").body("signed");
+    let sent = upload.signed(KEY, "s3").expect("a request");
+    let changed = String::from_utf8(sent)
+        .expect("ASCII")
+        .replace("signed", "forged");
+    for (request, status, text) in [
+        (
+            Draft::new("GET", "/free/b/k").signed(KEY, "execute-api"),
+            403,
+            "the request was signed for service",
+        ),
+        (
+            Some(changed.into_bytes()),
+            400,
+            "the request's body is not the one that was signed",
+        ),
+        (
+            Draft::new("GET", "/free/b/k").signed(KEY, "s3"),
+            429,
+            "too many requests of this caller",
+        ),
+    ] {
+        let bytes = request.expect("a request");
+        let response = client.exchange(&bytes, false).await.expect("a response");
+        let body = response.body.replace("&apos;", "'");
+        assert_eq!(response.status, status, "{body}");
+        assert!(body.contains(text), "{body}");
+    }
+    let metrics = metrics(&gateway).await;
+    for kind in ["scope", "payload-mismatch"] {
+        let line = format!(
+            "sigv4_gateway_verify_rejections_total{{kind=\"{kind}\",mechanism=\"sigv4\",origin=\"s3\",route=\"free\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{line} missing in {metrics}");
+    }
+    assert!(!metrics.contains("rate-limit"), "{metrics}");
+    let log = gateway.stop_and_read_log();
+    for kind in ["scope", "payload-mismatch", "rate-limit"] {
+        let reason = format!("\"rejection\":\"{kind}\"");
+        let line = log.lines().find(|line| line.contains(&reason));
+        assert!(line.is_some_and(|line| line.contains(KEY)), "{kind}: {log}");
+    }
 }

@@ -179,9 +179,33 @@ fn every_secret_may_be_a_reference_and_is_not_printed() {
         for (unreadable, message) in [
             ("env:SECRET", "\"SECRET\" is not set"),
             ("file:/nonexistent", "cannot read the file \"/nonexistent\""),
+            ("[redacted]", "\"[redacted]\" stands for a secret"),
         ] {
             let (is_valid, output) = run(&config(unreadable), "--print-config", &[]);
             assert!(!is_valid && output.contains(message), "{path}: {output}");
+        }
+    }
+}
+
+#[test]
+fn access_key_ids_may_be_references() {
+    for section in [
+        "[credentials]\nsource = \"static\"\n",
+        "[[identity]]\nname = \"b\"\nsource = \"static\"\n",
+        "[verify]\nservice = \"execute-api\"\nregion = \"r\"\n[[verify.key]]\n",
+    ] {
+        let keys = "access_key_id = \"env:ID\"\nsecret_access_key = \"env:OTHER\"\n";
+        let config = format!("{ORIGIN}{ROUTE}{section}{keys}");
+        for (variables, expected) in [
+            (&[("ID", "AKID")][..], None),
+            (&[], Some("\"ID\" is not set")),
+            // The value is checked, not its place.
+            (&[("ID", "AKID ")], Some("stray space")),
+        ] {
+            let (is_valid, output) = run(&config, "--print-config", variables);
+            assert_eq!(is_valid, expected.is_none(), "{section}: {output}");
+            let part = expected.unwrap_or("access_key_id = \"env:ID\"");
+            assert!(output.contains(part), "{section}: {output}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{
     credentials::credentials,
     error::ConfigError,
     quantity::{Quantity, optional_duration},
-    value::{Secret, Spanned},
+    value::{Secret, Spanned, Text},
 };
 
 /// Default limit for one call of a source, or of STS.
@@ -24,7 +24,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct IdentitySection {
     pub(crate) name: Spanned<String>,
     pub(super) source: Option<Spanned<SourceName>>,
-    access_key_id: Option<Spanned<String>>,
+    access_key_id: Option<Spanned<Text>>,
     secret_access_key: Option<Spanned<Secret>>,
     session_token: Option<Spanned<Secret>>,
     /// Name of a profile in AWS's shared files, or in the file of `source = "file"`.
@@ -127,7 +127,11 @@ impl IdentitySection {
         let secret = |secret: &Option<Spanned<Secret>>| secret.as_ref().map(Spanned::span);
         let text = |text: &Option<Spanned<String>>| text.as_ref().map(Spanned::span);
         let keys = [
-            ("access_key_id", text(&self.access_key_id), &[Static][..]),
+            (
+                "access_key_id",
+                self.access_key_id.as_ref().map(Spanned::span),
+                &[Static][..],
+            ),
             (
                 "secret_access_key",
                 secret(&self.secret_access_key),

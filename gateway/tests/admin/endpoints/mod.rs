@@ -245,7 +245,10 @@ async fn client_without_request_is_disconnected() {
 #[test]
 fn invalid_sections_are_reported() {
     for (section, message) in [
-        ("listen = \"localhost\"", ":20: invalid socket address"),
+        (
+            "listen = \"localhost\"",
+            ":20: invalid address; write an IP address and a port, such as",
+        ),
         ("allowed_hosts = [\"a:80\"]", "is not a host name"),
         ("allowed_hosts = [\"\"]", "is not a host name"),
         ("port = 1", "unknown field"),

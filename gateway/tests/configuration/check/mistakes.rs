@@ -43,6 +43,9 @@ fn mistakes_are_reported_with_line_and_remedy() {
             .contains("FILE:19: there is another origin \"orders\"")
     );
     assert!(check("").1.contains("no [[route]]"));
+    let (_, text) = check("[[route]]\npath = \"/\"\norigin = \"orders\"\n");
+    let expected = "FILE:3: there is no origin \"orders\"; add an [[origin]] with this name";
+    assert!(text.contains(expected), "{text}");
 }
 
 /// Text of the valid file, its replacement, the reported line, and a part of the message.

@@ -4,6 +4,7 @@ use super::mistakes::Mistake;
 
 /// Mistakes in `[[origin]]`.
 pub(super) const ORIGIN: &[Mistake] = &[
+    ("[[origin]]", "[origin]", 7, "write [[origin]]"),
     ("https://", "ftp://", 9, "is neither http nor https"),
     ("https://", "", 9, "is not absolute"),
     ("/prod", "/%zz", 9, "%25"),
@@ -197,7 +198,7 @@ pub(super) const ROUTE: &[Mistake] = &[
         "\"/orders\"",
         "\"orders\"",
         15,
-        "path \"orders\" is not a path",
+        "path \"orders\" is not a path; begin it with /",
     ),
     ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
     ("\"GET\"", "\"get\"", 16, "\"get\" is not a method"),
@@ -231,6 +232,31 @@ pub(super) const ROUTE: &[Mistake] = &[
         "origin = \"order\"",
         17,
         "name one of [\"orders\"]",
+    ),
+    ("[[route]]", "[route]", 14, "write [[route]]"),
+    (
+        "[[route]]",
+        "[[routes]]",
+        14,
+        "there is no [[routes]]; write [[route]]",
+    ),
+    (
+        "methods",
+        "method",
+        16,
+        "unknown field `method`; write `methods`",
+    ),
+    (
+        "[[route]]",
+        "[[caller]]\nmatch = \"hunter2\"\n[[route]]",
+        15,
+        "expected a table, such as { access_key_id = \"AKIDEXAMPLE\" }",
+    ),
+    (
+        "[[route]]",
+        "[verify.key]\naccess_key_id = \"AKID\"\n[[route]]",
+        14,
+        "write [[verify.key]]",
     ),
     (
         "origin = \"orders\"",

@@ -75,7 +75,7 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
             "[[verify.key]]",
             "[[verify.services]]\nname = \"s3\"\n[[verify.key]]",
             23,
-            "unknown field `services`",
+            "there is no [[verify.services]]; write [[verify.service]]",
         ),
         (
             "x-amz-cf-id",
@@ -189,7 +189,7 @@ fn keys_file_is_checked_like_the_configuration() {
         (
             format!("[[keys]]\n{KEY}"),
             1,
-            "KEYS:1: unknown field `keys`",
+            "KEYS:1: there is no [[keys]]; write [[key]]",
         ),
     ] {
         let keys_file = TempFile::new(&keys);
