@@ -210,7 +210,7 @@ async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
         eprintln!("{file}: warning: {warning}");
     }
     for warning in &config.warnings {
-        eprintln!("{warning}");
+        eprintln!("{}", warning.as_warning());
     }
     let limit = open_files::raise_limit();
     if let Some(warning) = open_files::warning(config.server.max_connections, limit) {

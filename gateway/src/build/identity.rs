@@ -160,7 +160,7 @@ pub(super) fn warnings(
     });
     let warning = |identity: &Arc<Identity>| {
         let message = format!(
-            "warning: identity {:?}: {{request_id}} calls STS for each request, and keeps {} sessions at most; \
+            "identity {:?}: {{request_id}} calls STS for each request, and keeps {} sessions at most; \
              {{caller}} shares them",
             identity.name(),
             identity.settings().max_sessions
@@ -186,7 +186,7 @@ fn credential_warnings(identity: &Arc<Identity>) -> Vec<ConfigError> {
     };
     let findings = credentials.map_or_else(Vec::new, |known| lint_credentials(&known));
     let warning = |finding: &Finding| {
-        let message = format!("warning: identity {:?}: {finding}", identity.name());
+        let message = format!("identity {:?}: {finding}", identity.name());
         ConfigError::at(settings.span.clone(), message)
     };
     findings.iter().map(warning).collect()

@@ -144,7 +144,7 @@ pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigEr
     let name = section.name.get_ref();
     let warning = |finding: &Finding| {
         let problem = finding.message_with(setting_name);
-        let message = format!("warning: origin {name:?}: {problem}");
+        let message = format!("origin {name:?}: {problem}");
         ConfigError::at(section.rule_span(finding.rule()), message)
     };
     lint(origin, &client).iter().map(warning).collect()
@@ -164,7 +164,7 @@ pub(super) fn chunk_warning(
     }
     let name = section.name.get_ref();
     Some(chosen.error(format!(
-        "warning: origin {name:?}: {host:?} is not a host of AWS, and some other servers, such as radosgw and \
+        "origin {name:?}: {host:?} is not a host of AWS, and some other servers, such as radosgw and \
          SeaweedFS, store content-encoding: aws-chunked with each object that arrives in signed chunks; choose \
          payload \"mirror\", \"spool\" or \"unsigned-trailer\""
     )))

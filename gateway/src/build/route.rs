@@ -163,7 +163,7 @@ pub(super) fn hidden_warnings(
             count => format!(" and {count} more"),
         };
         sections[first].path.error(format!(
-            "warning: route {:?} matches all requests of the later {noun} {}{more}; put the narrower one first, or \
+            "route {:?} matches all requests of the later {noun} {}{more}; put the narrower one first, or \
              remove one",
             sections[first].label(),
             shown.join(", ")

@@ -285,7 +285,7 @@ pub(super) fn warnings(file: &ConfigFile) -> Result<Vec<ConfigError>, ConfigErro
         let collected = rule.body.filter(|body| body.get() == BodyCheckName::Collected)?;
         (streams && is_s3_family(rule.service.get_ref())).then(|| {
             collected.error(
-                "warning: body = \"collected\" rejects uploads above body_limit with 413, although the origin takes \
+                "body = \"collected\" rejects uploads above body_limit with 413, although the origin takes \
                  larger ones; set body = \"streamed\"",
             )
         })

@@ -56,6 +56,11 @@ impl ConfigError {
         line.map_or_else(|| file.clone(), |number| format!("{file}:{number}"))
     }
 
+    /// Formats a warning, such as `gateway.toml:12: warning: ...`. The log has its level.
+    pub(crate) fn as_warning(&self) -> String {
+        format!("{}: warning: {}", self.place(), self.message)
+    }
+
     /// Returns the position.
     pub(super) fn start(&self) -> Option<usize> {
         self.span.as_ref().map(|span| span.start)

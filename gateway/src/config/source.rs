@@ -96,7 +96,7 @@ impl ConfigText {
         self.unmatched.iter().map(|pattern| {
             let text = pattern.get_ref();
             pattern.error(format!(
-                "warning: include {text:?} matches no file; add one, or correct the pattern"
+                "include {text:?} matches no file; add one, or correct the pattern"
             ))
         })
     }

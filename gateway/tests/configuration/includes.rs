@@ -154,7 +154,7 @@ fn mistakes_name_the_included_file_and_its_line() {
     command.arg("--config").arg(files.path("gateway.toml"));
     let log = Gateway::spawn(command.stderr(Stdio::piped())).stop_and_read_log();
     assert!(
-        log.contains("WARN") && log.contains("\"routes.d/*.toml\" matches no file"),
+        log.contains("WARN") && log.contains(":1: include \"routes.d/*.toml\" matches no file"),
         "{log}"
     );
 }
