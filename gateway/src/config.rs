@@ -115,7 +115,8 @@ impl ConfigFile {
     }
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
-        self.admin.as_ref().map(AdminSection::check).transpose()
+        let admin = self.admin.as_ref();
+        admin.map(|it| it.check(&self.server)).transpose()
     }
 
     /// Returns the settings of traces and metrics, if they are exported.

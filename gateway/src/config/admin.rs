@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{error::ConfigError, value::Spanned};
+use super::{error::ConfigError, server::ServerSection, value::Spanned};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminSection {
-    listen: Option<SocketAddr>,
+    listen: Option<Spanned<SocketAddr>>,
     #[serde(default)]
     allowed_hosts: Vec<Spanned<String>>,
 }
@@ -26,10 +26,21 @@ pub(crate) struct Admin {
 impl AdminSection {
     const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9090));
 
-    pub(crate) fn check(&self) -> Result<Admin, ConfigError> {
+    pub(super) fn check(&self, server: &ServerSection) -> Result<Admin, ConfigError> {
+        let listen = self.listen.as_ref().map_or(Self::LISTEN, Spanned::get);
+        // The system chooses different ports for 0.
+        if listen == server.address() && listen.port() != 0 {
+            let setting = self.listen.as_ref().or(server.listen.as_ref());
+            return Err(ConfigError::at(
+                setting.map(Spanned::span).unwrap_or_default(),
+                format!(
+                    "[server] and [admin] both listen on {listen}; choose another port for one"
+                ),
+            ));
+        }
         let allowed_hosts = self.allowed_hosts.iter().map(host_name);
         Ok(Admin {
-            listen: self.listen.unwrap_or(Self::LISTEN),
+            listen,
             allowed_hosts: allowed_hosts.collect::<Result<_, _>>()?,
         })
     }

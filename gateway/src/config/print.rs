@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::{redacted_url::redacted_url, text::is_reference};
 
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// Replaces the secrets in a table. Those that the file names by their place stay.
 ///

@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerSection {
-    listen: Option<SocketAddr>,
+    pub(super) listen: Option<Spanned<SocketAddr>>,
     /// Lets other processes listen on the same port.
     #[serde(default)]
     reuse_port: bool,
@@ -95,6 +95,11 @@ impl ServerSection {
     const MIN_ORIGIN_BUFFER: ByteSize = ByteSize::b(ReadLimit::MIN as u64);
     const MAX_ORIGIN_BUFFER: ByteSize = ByteSize::mib(16);
 
+    /// Returns the address to listen on.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listen.as_ref().map_or(DEFAULT_LISTEN, Spanned::get)
+    }
+
     pub(crate) fn check(&self) -> Result<Server, ConfigError> {
         let timeout = |value, default| Ok(optional_duration(value)?.unwrap_or(default));
         let max_connections = positive("max_connections", &self.max_connections)?;
@@ -106,7 +111,7 @@ impl ServerSection {
             .map_or(Self::SEND_BUFFER, |size| size.0)
             .as_u64();
         Ok(Server {
-            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
+            listen: self.address(),
             reuse_port: self.reuse_port,
             header_timeout,
             idle_timeout: timeout(&self.idle_timeout, header_timeout)?,

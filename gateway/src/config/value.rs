@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{error::ConfigError, text::referenced};
+use super::{error::ConfigError, print::REDACTED, text::referenced};
 use crate::error::chain;
 
 /// A value and its position in the file. Unlike that of `toml`, it has a schema.
@@ -44,6 +44,10 @@ pub(crate) struct Secret(pub(crate) String);
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) if text == REDACTED => Err(de::Error::custom(
+                "\"[redacted]\" stands for a secret that --print-config omits; write the secret, or its place, such as \
+                 \"env:NAME\"",
+            )),
             toml::Value::String(text) => referenced(&text).map(Self).map_err(de::Error::custom),
             _ => Err(de::Error::custom("a secret has to be a string, in quotes")),
         }

@@ -179,6 +179,7 @@ fn every_secret_may_be_a_reference_and_is_not_printed() {
         for (unreadable, message) in [
             ("env:SECRET", "\"SECRET\" is not set"),
             ("file:/nonexistent", "cannot read the file \"/nonexistent\""),
+            ("[redacted]", "\"[redacted]\" stands for a secret"),
         ] {
             let (is_valid, output) = run(&config(unreadable), "--print-config", &[]);
             assert!(!is_valid && output.contains(message), "{path}: {output}");

@@ -72,6 +72,18 @@ pub(super) const SERVER: &[Mistake] = &[
     ),
     ("[server]", "[sever]", 1, "unknown field `sever`"),
     (
+        "127.0.0.1:0\"",
+        "127.0.0.1:8080\"\n[admin]\nlisten = \"127.0.0.1:8080\"",
+        4,
+        "[server] and [admin] both listen on 127.0.0.1:8080",
+    ),
+    (
+        "127.0.0.1:0\"",
+        "127.0.0.1:9090\"\n[admin]",
+        2,
+        "[server] and [admin] both listen on 127.0.0.1:9090",
+    ),
+    (
         "[credentials]",
         "max_connections = 0\n[credentials]",
         3,
