@@ -120,6 +120,7 @@ impl ActiveConfig {
             route_facts.push(caller::route_facts(section, origin, &built)?);
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);
+            warnings.extend(route::wildcard_warning(section));
             routes.push(Route::build(
                 section,
                 origin,

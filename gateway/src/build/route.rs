@@ -172,6 +172,15 @@ pub(super) fn hidden_warnings(
     hidden.into_iter().map(warning).collect()
 }
 
+/// Warns of a path with a `*`, which stands for nothing else.
+pub(super) fn wildcard_warning(section: &RouteSection) -> Option<ConfigError> {
+    let (before, _) = section.path.get_ref().split_once('*')?;
+    let prefix = format!("/{}", before.trim_matches('/'));
+    Some(section.path.error(format!(
+        "* is literal in path; write {prefix:?}, which matches all paths below it"
+    )))
+}
+
 /// Allows all methods: those that no route matches get 404. With `has_challenge` pages can read why a token is rejected.
 fn cors_layer(section: &CorsSection, has_challenge: bool) -> Result<CorsLayer, ConfigError> {
     section.check()?;

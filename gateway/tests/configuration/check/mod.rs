@@ -241,6 +241,20 @@ fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
 }
 
 #[test]
+fn wildcards_in_paths_are_warned_of() {
+    for (path, remedy) in [
+        ("/orders/*", "/orders"),
+        ("/*", "/"),
+        ("/orders/*/items", "/orders"),
+    ] {
+        let (code, text) = check(&VALID.replace("\"/orders\"", &format!("{path:?}")));
+        assert_eq!(code, Some(0), "{path}: {text}");
+        let warning = format!("FILE:15: warning: * is literal in path; write {remedy:?}, which");
+        assert!(text.contains(&warning), "{path}: {text}");
+    }
+}
+
+#[test]
 fn hosts_that_verify_no_signature_are_warned_of() {
     let api = "abc123.execute-api.us-east-1.amazonaws.com";
     for (host, service, reason) in [
