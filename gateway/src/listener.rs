@@ -27,7 +27,7 @@ use tokio::{
     time,
 };
 
-pub(crate) use self::bind::{Listener, PassedListeners};
+pub(crate) use self::bind::{Listener, PassedListeners, bind_error};
 use self::{
     acceptor::Acceptor,
     notify::{State, notify},
@@ -60,9 +60,8 @@ pub(crate) fn open(
     reuse_port: bool,
     passed: &mut PassedListeners,
 ) -> Result<(Server, SocketAddr), BoxError> {
-    let listener = Listener::open(address, reuse_port, passed).map_err(|error| {
-        format!("cannot listen on {address}: {error}; choose another address with --listen")
-    })?;
+    let listener = Listener::open(address, reuse_port, passed)
+        .map_err(|error| bind_error(address, &error, "with --listen or listen under [server]"))?;
     let bound = listener.address()?;
     let server = Server {
         listener,

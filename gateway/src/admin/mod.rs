@@ -33,7 +33,7 @@ use self::{events::LiveStatus, guard::Guard, ready::Readiness};
 use crate::{
     BoxError, config,
     gateway::Gateway,
-    listener::{self, Listener, PassedListeners},
+    listener::{self, Listener, PassedListeners, bind_error},
     response,
 };
 
@@ -63,9 +63,8 @@ pub(crate) fn start(
         listen,
         allowed_hosts,
     } = settings;
-    let listener = Listener::open(listen, server.reuse_port, passed).map_err(|error| {
-        format!("cannot listen on {listen}: {error}; choose another address under [admin]")
-    })?;
+    let listener = Listener::open(listen, server.reuse_port, passed)
+        .map_err(|error| bind_error(listen, &error, "with listen under [admin]"))?;
     let address = listener.address()?;
     // A second line of a socket unit may be meant for another public address.
     if listen.ip().is_loopback() && !address.ip().is_loopback() {

@@ -9,6 +9,17 @@ use crate::BoxError;
 /// Length of the kernel's queue of connections, as `TcpListener::bind` has it.
 const BACKLOG: u32 = 1024;
 
+/// Returns the message for an address that cannot be bound. `setting` names the place of another one.
+pub(crate) fn bind_error(address: SocketAddr, error: &BoxError, setting: &str) -> String {
+    let is_in_use = |it: &io::Error| it.kind() == io::ErrorKind::AddrInUse;
+    let remedy = if error.downcast_ref().is_some_and(is_in_use) {
+        "; to replace a gateway that listens there, set reuse_port = true under [server] in both files"
+    } else {
+        ""
+    };
+    format!("cannot listen on {address}: {error}; choose another address {setting}{remedy}")
+}
+
 /// Listeners that systemd, or another parent, has opened and keeps open: the first is that of `[server]`, the second that
 /// of `[admin]` (`sd_listen_fds(3)`).
 pub(crate) struct PassedListeners {

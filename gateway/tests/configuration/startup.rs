@@ -59,7 +59,11 @@ fn startup_errors_name_cause_and_remedy() {
         (
             &["--listen", &address],
             1,
-            &["cannot listen on ", "choose another address with --listen"],
+            &[
+                "cannot listen on ",
+                "choose another address with --listen or listen under [server]",
+                "set reuse_port = true under [server] in both files",
+            ],
         ),
         (
             &["--config", &valid.path, "--listen", "192.0.2.1:8080"],
