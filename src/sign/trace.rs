@@ -17,17 +17,16 @@ pub(super) struct Trace {
 
 /// Names for the settings that events mention, in place of the methods of this crate.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "tracing"), derive(Default))]
 pub(super) struct SettingNames {
     #[cfg(feature = "tracing")]
     pub(super) rename: fn(&str) -> Option<&'static str>,
 }
 
+#[cfg(feature = "tracing")]
 impl Default for SettingNames {
     fn default() -> Self {
-        Self {
-            #[cfg(feature = "tracing")]
-            rename: |_| None,
-        }
+        Self { rename: |_| None }
     }
 }
 
