@@ -26,7 +26,7 @@ const SECRET_IS_OF_CLIENT: &[&str] = &[
 
 /// The same, if the request may have been changed.
 const SECRET_IS_OF_CLIENT_OR_CHANGED: &[&str] = &[
-    "compare this secret with the one that the server has for the access key ID: [[verify.key]] if it is a gateway",
+    SECRET_IS_OF_CLIENT[0],
     "if they are the same, look for a proxy that changes host, path, query, signed headers or body, and remove \
      x-forwarded-host, from which some servers derive the host",
 ];
@@ -143,18 +143,7 @@ pub(super) fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -
 /// `is_same` is `true` if the origin derived the same. Returns `None` if the comparison with the origin decides.
 fn logged_mismatch(own: &SignedRequest, is_same: bool, is_shown: bool) -> Option<Diagnosis> {
     let summary = match own.is_made_by_secret() {
-        Some(true) if is_same => {
-            return Some(
-                Diagnosis::new(Cause::WrongSecret, MADE_BY_GIVEN_SECRET)
-                    .with_remedies(SECRET_IS_OF_CLIENT),
-            );
-        }
-        Some(true) if !is_shown => {
-            return Some(
-                Diagnosis::new(Cause::Mismatch, SENT_AS_SIGNED)
-                    .with_remedies(SECRET_IS_OF_CLIENT_OR_CHANGED),
-            );
-        }
+        Some(true) => return secret_of_client(is_same, is_shown),
         Some(false) if is_same || !is_shown => {
             "the client did not make this signature with the given secret access key, but with another one"
         }
@@ -165,6 +154,16 @@ fn logged_mismatch(own: &SignedRequest, is_same: bool, is_shown: bool) -> Option
         Some(_) | None => return None,
     };
     Some(Diagnosis::new(Cause::WrongSecret, summary))
+}
+
+/// Diagnoses a signature that the given secret made. Returns `None` if the comparison with the origin decides.
+fn secret_of_client(is_same: bool, is_shown: bool) -> Option<Diagnosis> {
+    if is_same {
+        let diagnosis = Diagnosis::new(Cause::WrongSecret, MADE_BY_GIVEN_SECRET);
+        return Some(diagnosis.with_remedies(SECRET_IS_OF_CLIENT));
+    }
+    let diagnosis = Diagnosis::new(Cause::Mismatch, SENT_AS_SIGNED);
+    (!is_shown).then(|| diagnosis.with_remedies(SECRET_IS_OF_CLIENT_OR_CHANGED))
 }
 
 /// Describes the canonical request of the origin.
@@ -204,14 +203,7 @@ fn client_mismatch(
                 .with_client_forms(forms);
             Some(diagnosis)
         }
-        Some(SecretCheck::Aws) if is_same => Some(
-            Diagnosis::new(Cause::WrongSecret, MADE_BY_GIVEN_SECRET)
-                .with_remedies(SECRET_IS_OF_CLIENT),
-        ),
-        Some(SecretCheck::Aws) if derived.is_none() => Some(
-            Diagnosis::new(Cause::Mismatch, SENT_AS_SIGNED)
-                .with_remedies(SECRET_IS_OF_CLIENT_OR_CHANGED),
-        ),
+        Some(SecretCheck::Aws) => secret_of_client(is_same, derived.is_some()),
         Some(unknown @ SecretCheck::Unknown { .. }) if is_same || derived.is_none() => {
             let is_body_unknown = own.string_to_sign.is_none();
             let summary = if matches!(unknown, SecretCheck::Unknown { skips_forms: true }) {
@@ -241,7 +233,7 @@ fn client_mismatch(
             let diagnosis = Diagnosis::new(Cause::SecretOrClient, summary);
             Some(diagnosis.with_client_forms(own.known_forms()))
         }
-        Some(SecretCheck::Aws | SecretCheck::Unknown { .. }) | None => None,
+        Some(SecretCheck::Unknown { .. }) | None => None,
     }
 }
 
