@@ -54,9 +54,7 @@ pub(super) fn origin_attributes<B>(request: &Request<B>) -> Vec<Attribute> {
 
 /// Returns the host, an IPv6 address without its brackets.
 fn address(authority: &Authority) -> &str {
-    let host = authority.host();
-    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-    inner.unwrap_or(host)
+    authority.host().trim_matches(['[', ']'])
 }
 
 /// The name of an unknown method is chosen by the client, so it has an attribute of its own.

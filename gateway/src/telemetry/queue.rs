@@ -12,7 +12,7 @@ use super::span::FinishedSpan;
 /// Maximum number of queued spans, of about 1 KiB.
 const MAX_QUEUED: usize = 4096;
 /// Spans of a request to the collector.
-pub(super) const MAX_BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// A channel would wake its receiver for each span, which costs more than the span.
 #[derive(Default)]
