@@ -78,8 +78,13 @@ def start_gateway(origin, cache, log, env=None, more=""):
         file.flush()
         command = [GATEWAY, "--config", file.name]
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
-        admin = re.match("admin http://([^ /]*)/? ", process.stdout.readline())[1]
-        return process, re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
+        return process, *addresses(process)
+
+
+def addresses(process):
+    """Returns the address of a gateway that starts, and that of its admin port."""
+    admin = re.match("admin http://([^ /]*)/? ", process.stdout.readline())[1]
+    return re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
 
 
 def create_cluster(ports):

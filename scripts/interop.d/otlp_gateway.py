@@ -8,6 +8,7 @@ import sys
 import time
 
 from checks import check
+from fleet import addresses
 from otlp_expected import HOST, RESOURCE, USER_AGENT
 from prometheus_gateways import get, started
 
@@ -92,8 +93,7 @@ class Gateway:
         file = stack.enter_context(self.log.open("w"))
         command = [GATEWAY, "--config", config]
         self.process = stack.enter_context(started(*command, stderr=file, env=environment))
-        self.admin = re.match("admin http://([^ /]*)/? ", self.process.stdout.readline())[1]
-        self.address = re.match("gateway http://([^ ]*) ", self.process.stdout.readline())[1]
+        self.address, self.admin = addresses(self.process)
         self.start = time.monotonic()
 
     def send(self, method, *paths, headers=None):

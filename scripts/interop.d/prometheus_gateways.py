@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-from fleet import free_port
+from fleet import addresses, free_port
 
 GATEWAY = sys.argv[1]
 CREDENTIALS_SECONDS = 140  # below the limit of the alert, and longer than the test takes
@@ -197,8 +197,9 @@ class Gateways:
         self.processes, self.addresses, self.admins = [], [], []
         for _ in range(2):
             gateway = stack.enter_context(started(GATEWAY, "--config", work / "gateway.toml", stderr=log))
-            self.admins.append(re.match("admin http://([^ /]*)/? ", gateway.stdout.readline())[1])
-            self.addresses.append(re.match("gateway http://([^ ]*) ", gateway.stdout.readline())[1])
+            address, admin = addresses(gateway)
+            self.addresses.append(address)
+            self.admins.append(admin)
             self.processes.append(gateway)
 
     def traffic(self):
